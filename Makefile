@@ -1,0 +1,37 @@
+# The targets below are all the set-up there is: the environment is made once, in .venv.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: help env train test tensorboard clean
+
+help:  ## list the targets
+	@echo "make env           make the environment (.venv) once; every target below does it by itself"
+	@echo "make train         train model=vae latent=20; make train ARGS=\"latent=2 beta.weight=4\" passes overrides on"
+	@echo "make test          lint, doctests and the test suite"
+	@echo "make tensorboard   the curves and pictures of every run, in the browser"
+	@echo "make clean         remove the environment (runs stay in outputs/)"
+
+env: .venv/installed
+
+# A file that pip finished, not the folder: an installation that was cut off is made again.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "error: $(PYTHON) is older than Python 3.10; name a newer one: make PYTHON=python3.11 env"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch $@
+
+train: env
+	@$(BIN)/python train.py model=vae latent=20 $(ARGS)
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest $(ARGS)
+
+tensorboard: env
+	$(BIN)/tensorboard --logdir outputs
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,192 @@
+"""When a run says how far it is, draws, and saves."""
+
+import csv
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from matplotlib.figure import Figure
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vaelab import figures, noise
+from vaelab.checks import whole
+
+log = logging.getLogger(__name__)
+
+SAMPLES = 64
+RECONSTRUCTIONS = 8
+PLAIN_LINES = 50  # at most so many lines of progress where there is no terminal
+
+
+class Pictures(Callback):
+    """Draws the same codes and the same test images again and again, so that one can watch them get better.
+
+    To TensorBoard every ``every`` epochs, and to ``directory/figures`` at the end of the test.
+    """
+
+    def __init__(self, directory: Path, every: int, title: str) -> None:
+        self.directory = directory
+        self.every = whole("pictures.every", every)
+        self.title = title
+
+    def draw(self, trainer: Trainer, module: LightningModule, when: str) -> dict[str, Figure]:
+        images = trainer.datamodule.scale(trainer.datamodule.sets["test"].images[:RECONSTRUCTIONS])
+        originals = images.to(module.device)
+        title = f"{self.title} · {when}"
+        training = module.training
+        module.eval()
+        with torch.no_grad(), noise.fixed_noise(module.device, module.seed, noise.PICTURES):
+            _, generated = module.model.sample(SAMPLES)
+            reconstructed = module.model.decode(module.model.encode(originals).mean)
+        module.train(training)
+        return {
+            "samples": figures.samples(generated.mean, title),
+            "reconstructions": figures.reconstructions(originals, reconstructed.mean, title),
+        }
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if trainer.is_global_zero and (epoch % self.every == 0 or epoch in (1, trainer.max_epochs)):
+            for name, figure in self.draw(trainer, pl_module, f"epoch {epoch}").items():
+                for logger in trainer.loggers:
+                    if isinstance(logger, EventFiles):
+                        picture = figures.pixels(figure)
+                        logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        folder = self.directory / "figures"
+        folder.mkdir(exist_ok=True)
+        drawn = self.draw(trainer, pl_module, "tested weights")
+        history = figures.read_history(self.directory / "metrics.csv")
+        drawn["curves"] = figures.curves(history, self.title)
+        for name, figure in drawn.items():
+            figure.savefig(folder / f"{name}.png")
+
+
+class EpochProgress(Callback):
+    """A bar over the whole run with epoch, loss and validation ELBO; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        self.bar: Progress | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.began = time.monotonic()
+        self.first_epoch = trainer.current_epoch
+        self.val = ""
+        if trainer.is_global_zero and sys.stdout.isatty():
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[figures]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+            )
+            total = trainer.max_epochs * trainer.num_training_batches
+            self.task = self.bar.add_task("epoch", total=total, completed=trainer.global_step, figures="")
+            self.bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        if self.bar is not None and (trainer.global_step % trainer.log_every_n_steps == 0 or trainer.is_last_batch):
+            self.bar.update(
+                self.task,
+                completed=trainer.global_step,
+                description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+                figures=self._figures(pl_module),
+            )
+
+    def _figures(self, module: LightningModule) -> str:
+        return f"loss {module.latest.get('train/loss', float('nan')):8.2f}{self.val}"
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        name = "elbo" if pl_module.model.has_bound else "distortion"
+        self.val = f"  val {name} {trainer.callback_metrics[f'val/{name}']:8.2f}"
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        epoch = trainer.current_epoch + 1
+        pace = (time.monotonic() - self.began) / (epoch - self.first_epoch)
+        line = f"epoch {epoch:3d}/{trainer.max_epochs}  {self._figures(pl_module)}  {pace:.2f} s/epoch"
+        every = -(-trainer.max_epochs // PLAIN_LINES)
+        # The terminal has its bar; the log file, which takes debug messages too, keeps every epoch.
+        shown = self.bar is None and (epoch % every == 0 or epoch in (1, trainer.max_epochs))
+        log.log(logging.INFO if shown else logging.DEBUG, line)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def checkpoints(directory: Path, has_bound: bool, validates: bool) -> list[ModelCheckpoint]:
+    """``last.ckpt`` after every epoch, and ``best.ckpt`` by the validation's bound at β = 1, whatever β trains."""
+    # After the epoch, not within it: a resumed run then starts with a whole epoch, the same as if never stopped.
+    common = {
+        "dirpath": directory / "checkpoints",
+        "save_on_train_epoch_end": True,
+        "enable_version_counter": False,
+    }
+    callbacks = [ModelCheckpoint(filename="last", **common)]
+    if validates:
+        monitor, mode = ("val/elbo", "max") if has_bound else ("val/distortion", "min")
+        callbacks.append(
+            ModelCheckpoint(filename="best", monitor=monitor, mode=mode, auto_insert_metric_name=False, **common)
+        )
+    return callbacks
+
+
+class EventFiles(TensorBoardLogger):
+    """TensorBoard's event files, in ``directory`` itself."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, name="", version="", default_hp_metric=False)
+
+    def save(self) -> None:
+        """Flush; Lightning would also write hparams.yaml, a second and poorer copy of .hydra/config.yaml."""
+        self.experiment.flush()
+
+
+class MetricsFile(CSVLogger):
+    """metrics.csv, made when ``go_on`` is called; until then nothing is written."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, name="", version="")
+        self.path = directory / "metrics.csv"
+
+    def go_on(self, step: int) -> None:
+        """Begin the file anew, with the rows up to ``step`` of the run that goes on there."""
+        kept: list[dict] = []
+        if step and self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        with warnings.catch_warnings():
+            # It warns that it deletes the old file, and does; the rows worth keeping are written again.
+            warnings.filterwarnings("ignore", message="Experiment logs directory")
+            self.experiment.metrics = kept
+        self.save()
+
+
+class SaveMetrics(Callback):
+    """Writes metrics.csv out with every checkpoint, so that a killed run's file ends where it goes on."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                logger.save()

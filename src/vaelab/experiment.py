@@ -1,0 +1,196 @@
+"""The LightningModule: one step for train, val and test around a model and its objective."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from vaelab import noise
+from vaelab.checks import whole
+from vaelab.evaluation import ActiveUnits, Mean, bounds, log_likelihood, log_weights, squared_error
+from vaelab.model import Inference, LatentVariableModel
+
+Objective = Callable[[Inference, float], Tensor]
+Schedule = Callable[[int, int], float]
+Batch = tuple[Tensor, Tensor]
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no number any more."""
+
+
+class Experiment(LightningModule):
+    """Trains ``model`` on ``objective`` and measures it at β = 1.
+
+    Metrics are means over images, in nats per image: ``loss`` is what is minimised, at the current β; ``elbo``,
+    ``rate`` and ``distortion`` are at β = 1 always. Training metrics are means since they were last logged.
+
+    Args:
+        model: what is trained.
+        objective: (Inference, β) -> loss per image.
+        beta: (step, steps) -> β.
+        optimizer: parameters -> optimizer; its learning rate is multiplied by ``lr``.
+        lr: (step, steps) -> factor on the learning rate.
+        seed: of the noise in training and evaluation.
+        nll_samples: importance samples per image for the test's nll; 0 leaves it out.
+        chunk: how many images are decoded at a time for it.
+        config: what is stored in checkpoints to say what was trained; plain types only, so that
+            ``torch.load(weights_only=True)`` reads them.
+    """
+
+    def __init__(
+        self,
+        model: LatentVariableModel,
+        objective: Objective,
+        beta: Schedule,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        lr: Schedule,
+        seed: int = 0,
+        nll_samples: int = 100,
+        chunk: int = 5_000,
+        config: dict | None = None,
+    ) -> None:
+        super().__init__()
+        if objective.needs_density and not model.has_bound:
+            raise ValueError(
+                f"{type(objective).__name__} needs a posterior with a density, and {type(model.posterior).__name__} "
+                "has none: take posterior=gaussian or loss=reconstruction"
+            )
+        optimizer(model.parameters())  # a wrong option is found now, not after the data were read
+        self.model = model
+        self.objective = objective
+        self.beta = beta
+        self.optimizer = optimizer
+        self.lr = lr
+        self.seed = seed
+        self.nll_samples = whole("evaluation.nll_samples", nll_samples, 0)
+        if self.nll_samples == 1:
+            raise ValueError("evaluation.nll_samples must be at least 2 for a standard error (0: none), got 1")
+        self.chunk = whole("evaluation.chunk", chunk)
+        self.config = config or {}
+        self.steps = 1
+        self.latest: dict[str, float] = {}  # the last training metrics, for whoever shows progress
+        self.results: dict[str, float] = {}
+
+    # ---- one step ------------------------------------------------------------------------------------------
+
+    def infer(self, x: Tensor, beta: float) -> tuple[Inference, Tensor]:
+        """The Inference of images ``(B, 1, H, W)`` and the loss per image ``(B,)``."""
+        inference = self.model(x, self.objective.samples)
+        return inference, self.objective(inference, beta)
+
+    def figures(self, inference: Inference, loss: Tensor) -> dict[str, Tensor]:
+        return {"loss": loss, **bounds(inference, self.model.has_bound)}
+
+    # ---- training ------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        optimizer = self.optimizer(self.parameters())
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        return optimizer
+
+    def on_train_start(self) -> None:
+        self.steps = int(self.trainer.estimated_stepping_batches)  # a property that counts batches: ask it once
+        self.since_logged = Mean()
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(noise.mix(self.seed, noise.TRAIN, self.current_epoch, self.global_rank))
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        step = self.global_step
+        factor = self.lr(step, self.steps)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        beta = self.beta(step, self.steps)
+        inference, loss = self.infer(batch[0], beta)
+        self.since_logged.add(self.figures(inference, loss))
+        if (step + 1) % self.trainer.log_every_n_steps == 0 or self.trainer.is_last_batch:
+            self._log_training(step, beta)
+        return loss.mean()
+
+    def _log_training(self, step: int, beta: float) -> None:
+        """Straight to the loggers: Lightning's own log() would cost every step, and this waits for the device."""
+        figures = self.since_logged.compute(self._all_sum)
+        self.since_logged = Mean()
+        loss = figures["loss"]
+        if loss != loss or abs(loss) == float("inf"):
+            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+            raise TrainingDiverged(
+                f"the loss became {loss} by step {step + 1} (epoch {self.current_epoch + 1}, lr {lr:g}, "
+                f"beta {beta:g}): lower optimizer.lr, or clip with trainer.gradient_clip_val=1"
+            )
+        metrics = {f"train/{name}": value for name, value in figures.items()}
+        metrics |= {"beta": beta, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+        metrics["epoch"] = (
+            self.current_epoch + (self.trainer.fit_loop.batch_idx + 1) / self.trainer.num_training_batches
+        )
+        self.latest = metrics
+        for logger in self.loggers:
+            logger.log_metrics(metrics, step=step + 1)
+
+    # ---- evaluation ----------------------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        self.means = Mean()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        with self._evaluating(index):
+            inference, loss = self.infer(batch[0], self.beta(self.global_step, self.steps))
+            self.means.add(self.figures(inference, loss))
+
+    def on_validation_epoch_end(self) -> None:
+        figures = self.means.compute(self._all_sum)
+        metrics = {f"val/{name}": value for name, value in figures.items()}
+        self.log_dict(metrics, logger=False)  # for the checkpoints to choose by; already summed over processes
+        for logger in self.loggers:
+            logger.log_metrics({**metrics, "epoch": self.current_epoch + 1}, step=self.global_step)
+
+    def on_test_epoch_start(self) -> None:
+        self.means = Mean()
+        self.active_units = ActiveUnits()
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        x, _ = batch
+        with self._evaluating(index):
+            inference, loss = self.infer(x, self.beta(self.steps, self.steps))
+            figures = self.figures(inference, loss)
+            figures["mse"] = squared_error(self.model, inference)
+            if self.model.has_bound:
+                self.active_units.add(inference.q.mean)
+                if self.nll_samples:
+                    weights = log_weights(self.model, x, self.nll_samples, self.chunk)
+                    estimate, figures["nll_variance"] = log_likelihood(weights)
+                    figures["nll"] = -estimate
+            self.means.add(figures)
+
+    def on_test_epoch_end(self) -> None:
+        """``results``: the test section of results.json."""
+        results = self.means.compute(self._all_sum)
+        if "nll" in results:
+            images = len(self.trainer.datamodule.sets["test"])
+            results["nll_samples"] = self.nll_samples
+            results["nll_stderr"] = (results.pop("nll_variance") / images) ** 0.5
+            results["gap"] = -results["elbo"] - results["nll"]
+        if self.model.has_bound:
+            results["active_units"] = self.active_units.compute(self._all_sum)
+        self.results = results
+
+    def _all_sum(self, sums: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(sums, reduce_op="sum")
+
+    @contextmanager
+    def _evaluating(self, index: int) -> Iterator[None]:
+        """The same noise whenever this batch is evaluated, and full precision whatever the training's."""
+        with (
+            noise.fixed_noise(self.device, self.seed, noise.EVALUATE, index, self.global_rank),
+            torch.autocast(self.device.type, enabled=False),
+        ):
+            yield
+
+    # ---- checkpoints ---------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["config"] = self.config

@@ -1,0 +1,83 @@
+"""What a machine has: checked before anything is written, so that a missing GPU is one line and no traceback."""
+
+import platform
+from pathlib import Path
+
+import torch
+
+from vaelab.checks import one_of, whole
+
+
+def check_accelerator(accelerator: str) -> str:
+    """``accelerator`` as Lightning names it (cpu, gpu, mps, auto), or a ValueError where the machine lacks it."""
+    one_of("trainer.accelerator", accelerator, ("auto", "cpu", "gpu", "mps"))
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise ValueError(
+            f"accelerator={accelerator}: torch {torch.__version__} sees no CUDA or ROCm GPU on this machine; "
+            "take accelerator=cpu, accelerator=auto or, for several processes without a GPU, accelerator=ddp_cpu"
+        )
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(
+            f"accelerator={accelerator}: this machine has no Apple GPU that torch {torch.__version__} sees; "
+            "take accelerator=cpu or accelerator=auto"
+        )
+    return accelerator
+
+
+def resolve(accelerator: str) -> str:
+    """The kind of device that ``accelerator`` comes to here: cuda, mps or cpu."""
+    if accelerator in ("gpu", "auto") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator in ("mps", "auto") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def count_processes(accelerator: str, devices: int | str) -> int:
+    """How many processes a run on ``devices`` of ``accelerator`` takes: one per GPU, or per gloo worker."""
+    available = torch.cuda.device_count() if resolve(accelerator) == "cuda" else 1
+    if devices in ("auto", -1):
+        return max(1, available)
+    count = whole("trainer.devices", devices)
+    if resolve(accelerator) == "cuda" and count > available:
+        raise ValueError(f"trainer.devices={count}: this machine has {available} GPU(s); take at most that many")
+    return count
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """``auto`` is bf16-mixed where the device multiplies bfloat16 natively, else 32-true."""
+    if precision != "auto":
+        return precision
+    kind = resolve(accelerator)
+    if kind == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = kind == "cpu" and cpu_has_bf16()
+    return "bf16-mixed" if native else "32-true"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU has AVX512-BF16 or AMX-BF16; without them bfloat16 products are emulated and slow."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def describe_device(accelerator: str, processes: int) -> str:
+    """The device in words, e.g. ``cpu: AMD EPYC, 2 threads``."""
+    kind = resolve(accelerator)
+    if kind == "cuda":
+        words = f"cuda: {torch.cuda.get_device_name()}"
+    elif kind == "mps":
+        words = f"mps: {platform.processor()}"
+    else:
+        words = f"cpu: {_cpu_name()}, {torch.get_num_threads()} threads"
+    return words if processes == 1 else f"{processes} x {words}"
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

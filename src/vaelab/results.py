@@ -1,0 +1,117 @@
+"""The run directory: who may write to it, and results.json, which says what a run was and what it reached."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import lightning
+import torch
+from omegaconf import OmegaConf
+
+import vaelab
+
+RESULTS = "results.json"
+LAST = Path("checkpoints") / "last.ckpt"
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def claim(directory: Path, resumes: bool) -> None:
+    """Make ``directory`` this run's own; a ValueError where another run's results lie there.
+
+    A run that resumes may enter its own directory. An empty one (Hydra makes it beforehand) is free.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if not resumes and any(directory.iterdir()):
+        last = directory / LAST
+        go_on = f"go on with it: ckpt={last}" if last.exists() else "delete it: it holds no checkpoint to go on from"
+        raise ValueError(
+            f"{directory} exists already, and nothing there was touched; take another name (name=...), or {go_on}"
+        )
+    probe = directory / ".writable"
+    probe.touch()
+    probe.unlink()
+
+
+def release(directory: Path) -> None:
+    """Remove ``directory`` and the parents that only it had, where nothing was written into them."""
+    for folder in (directory, *directory.parents[:2]):
+        try:
+            folder.rmdir()
+        except OSError:  # not empty, or gone: somebody else's
+            return
+
+
+def describe_composition(directory: Path, config: Mapping[str, object], overrides: list[str]) -> None:
+    """.hydra/config.yaml and overrides.yaml: what was composed, and from which words."""
+    folder = directory / ".hydra"
+    folder.mkdir(exist_ok=True)
+    OmegaConf.save(OmegaConf.create(dict(config)), folder / "config.yaml")
+    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
+    set_aside(directory)
+
+
+def set_aside(directory: Path) -> Path | None:
+    """Keep the results of an earlier part of a run that goes on: a run in progress has no results.json."""
+    old = directory / RESULTS
+    if not old.exists():
+        return None
+    number = 1
+    while (kept := directory / f"results.before-{number}.json").exists():
+        number += 1
+    return old.rename(kept)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write whole or not at all; numbers that are none (nan, inf) become null, which JSON has."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_results(directory: Path) -> dict:
+    """results.json of a run; a ValueError of one line where there is none or it is damaged."""
+    path = directory / RESULTS
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{directory} has no {RESULTS}: the run is not finished, or this is no run") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def versions() -> dict[str, str]:
+    return {
+        "vaelab": vaelab.__version__,
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the code that runs, "-dirty" where it was changed since; None outside git."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=PROJECT, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,75 @@
+"""Schedules: pure functions of the step, so that resuming a run needs no state.
+
+A schedule of β is called with (step, steps) and returns the KL term's weight at that step; a schedule of the
+learning rate returns the factor on the optimizer's own rate. ``steps`` is the length of the training.
+"""
+
+import math
+
+from vaelab.checks import number
+
+
+def _warmup_steps(warmup: float, steps: int) -> float:
+    """Up to 1, ``warmup`` is a fraction of the training; above 1, a number of steps."""
+    return warmup * steps if warmup <= 1 else warmup
+
+
+class Constant:
+    """β = ``weight`` throughout."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = number("beta.weight", weight)
+
+    def __call__(self, step: int, steps: int) -> float:
+        return self.weight
+
+
+class Linear:
+    """β rises in a straight line from ``start`` to ``weight`` during the warm-up, then stays.
+
+    Ladder Variational Autoencoders (Sønderby et al., 2016). ``warmup``: a fraction of the training up to 1,
+    a number of steps above 1.
+
+    >>> beta = Linear(weight=4.0, warmup=0.5)
+    >>> [beta(step, 100) for step in (0, 25, 50, 100)]
+    [0.0, 2.0, 4.0, 4.0]
+    """
+
+    def __init__(self, weight: float = 1.0, warmup: float = 0.25, start: float = 0.0) -> None:
+        self.weight = number("beta.weight", weight)
+        self.warmup = number("beta.warmup", warmup)
+        self.start = number("beta.start", start)
+
+    def __call__(self, step: int, steps: int) -> float:
+        length = _warmup_steps(self.warmup, steps)
+        share = min(1.0, step / length) if length else 1.0
+        return self.start + share * (self.weight - self.start)
+
+
+class ConstantRate:
+    """The optimizer's learning rate as it is."""
+
+    def __call__(self, step: int, steps: int) -> float:
+        return 1.0
+
+
+class CosineRate:
+    """A linear warm-up, then half a cosine from the full learning rate down to ``final`` of it.
+
+    SGDR: Stochastic Gradient Descent with Warm Restarts (Loshchilov and Hutter, 2017), without the restarts.
+    ``warmup``: a fraction of the training up to 1, a number of steps above 1.
+
+    >>> rate = CosineRate(warmup=0.0)
+    >>> [round(rate(step, 100), 3) for step in (0, 50, 100)]
+    [1.0, 0.5, 0.0]
+    """
+
+    def __init__(self, warmup: float = 0.0, final: float = 0.0) -> None:
+        self.warmup = number("lr.warmup", warmup)
+        self.final = number("lr.final", final)
+
+    def __call__(self, step: int, steps: int) -> float:
+        length = _warmup_steps(self.warmup, steps)
+        rise = min(1.0, (step + 1) / length) if length else 1.0
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps))))
+        return rise * (self.final + (1 - self.final) * fall)

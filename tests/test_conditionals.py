@@ -1,0 +1,109 @@
+"""Likelihoods against torch.distributions, and to one under the integral; posteriors by their shapes."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Bernoulli, ContinuousBernoulli, Normal
+
+from vaelab.conditionals import (
+    BernoulliLikelihood,
+    ContinuousBernoulliLikelihood,
+    DiracPosterior,
+    GaussianLikelihood,
+    GaussianPosterior,
+)
+from vaelab.networks import mlp_encoder
+
+
+class Given(nn.Module):
+    """A decoder whose outputs are the code itself, as an image of one row."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z[..., None, None, :]
+
+
+def given(latent: int, channels: int) -> nn.Module:
+    return Given()
+
+
+LOGITS = torch.tensor([[-3.0, -0.4, 0.0, 0.02, 1.5, 6.0]])
+
+
+def test_bernoulli_is_torchs_on_binary_images():
+    x = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0, 0.0]).view(1, 1, 1, 6)
+    ours = BernoulliLikelihood(given, 6)(LOGITS).log_prob(x)
+    torch.testing.assert_close(ours, Bernoulli(logits=LOGITS).log_prob(x.view(1, 6)).sum(-1))
+
+
+def test_bernoulli_on_grey_pixels_is_the_cross_entropy():
+    x = torch.tensor([0.1, 0.9, 0.5, 0.0, 1.0, 0.3]).view(1, 1, 1, 6)
+    p = torch.sigmoid(LOGITS)
+    expected = (x.view(1, 6) * p.log() + (1 - x.view(1, 6)) * (1 - p).log()).sum(-1)
+    torch.testing.assert_close(BernoulliLikelihood(given, 6)(LOGITS).log_prob(x), expected)
+
+
+def test_continuous_bernoulli_is_torchs():
+    x = torch.tensor([0.1, 0.9, 0.5, 0.0, 1.0, 0.3]).view(1, 1, 1, 6)
+    ours = ContinuousBernoulliLikelihood(given, 6)(LOGITS).log_prob(x)
+    torch.testing.assert_close(ours, ContinuousBernoulli(logits=LOGITS).log_prob(x.view(1, 6)).sum(-1))
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_gaussian_is_torchs(learnt):
+    x = torch.rand(1, 1, 1, 6)
+    ours = GaussianLikelihood(given, 6, sigma=0.3, learnt=learnt)(LOGITS).log_prob(x)
+    torch.testing.assert_close(ours, Normal(torch.sigmoid(LOGITS), 0.3).log_prob(x.view(1, 6)).sum(-1))
+
+
+@pytest.mark.parametrize("logit", [-3.0, 0.0, 0.01, 2.0])
+def test_continuous_bernoulli_integrates_to_one(logit):
+    x = torch.linspace(0, 1, 20_001, dtype=torch.float64)
+    z = torch.full((20_001, 1), logit, dtype=torch.float64)
+    density = ContinuousBernoulliLikelihood(given, 1)(z).log_prob(x.view(-1, 1, 1, 1)).exp()
+    assert math.isclose(float(torch.trapezoid(density, x)), 1.0, abs_tol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0])
+def test_gaussian_integrates_to_one(sigma):
+    x = torch.linspace(-12 * sigma, 1 + 12 * sigma, 100_001, dtype=torch.float64)
+    z = torch.full((100_001, 1), 0.7, dtype=torch.float64)
+    density = GaussianLikelihood(given, 1, sigma=sigma)(z).log_prob(x.view(-1, 1, 1, 1)).exp()
+    assert math.isclose(float(torch.trapezoid(density, x)), 1.0, abs_tol=1e-6)
+
+
+def test_bernoulli_sums_to_one():
+    z = torch.full((2, 1), 0.8)
+    log_p = BernoulliLikelihood(given, 1)(z).log_prob(torch.tensor([0.0, 1.0]).view(2, 1, 1, 1))
+    assert math.isclose(float(log_p.exp().sum()), 1.0, rel_tol=1e-6)
+
+
+def test_a_learnt_sigma_finds_the_error_of_the_mean():
+    """At its maximum-likelihood value σ is the root mean squared error: autograd's stationary point."""
+    x = torch.rand(1, 1, 1, 6)
+    error = float((x.view(6) - torch.sigmoid(LOGITS[0])).square().mean().sqrt())
+    likelihood = GaussianLikelihood(given, 6, sigma=error, learnt=True)
+    likelihood(LOGITS).log_prob(x).sum().backward()
+    assert abs(float(likelihood.log_sigma.grad)) < 1e-5
+
+
+def test_posteriors_have_one_event_per_image():
+    def network(outputs: int) -> nn.Module:
+        return mlp_encoder(outputs, image=(1, 4, 4), hidden=[8])
+
+    x = torch.rand(5, 1, 4, 4)
+    q = GaussianPosterior(network, 3)(x)
+    assert (q.batch_shape, q.event_shape) == ((5,), (3,))
+    code = DiracPosterior(network, 3, activation="relu")(x)
+    assert (code.batch_shape, code.event_shape) == ((5,), (3,))
+    assert (code.mean >= 0).all()
+
+
+def test_densities_keep_full_precision_under_autocast():
+    def network(outputs: int) -> nn.Module:
+        return mlp_encoder(outputs, image=(1, 4, 4), hidden=[8])
+
+    with torch.autocast("cpu", torch.bfloat16):
+        q = GaussianPosterior(network, 3)(torch.rand(5, 1, 4, 4))
+    assert q.mean.dtype == torch.float32

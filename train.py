@@ -1,0 +1,122 @@
+"""Train, test and picture one model; `python train.py --help` shows the command line.
+
+This file is that command line: it composes the configuration and tells errors in one line. What a run does is in
+src/vaelab/run.py, whose heavy imports wait until there is something to run.
+"""
+
+import difflib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vaelab.checks import Refused
+
+CONF = Path(__file__).resolve().parent / "conf"
+
+
+def main() -> None:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
+    try:
+        sys.argv[1:] = with_overrides_of_resumed_run(sys.argv[1:])
+        compose()
+    except Refused as error:
+        fail(f"a job of the multirun failed, the others went on; the first to fail: {error}")
+    except (HydraException, OmegaConfBaseException) as error:
+        fail(explain(error))
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def compose(config: DictConfig) -> None:
+    composed = HydraConfig.get()
+    values = OmegaConf.to_container(config, resolve=True)
+    from vaelab.run import Run, launch
+
+    run = Run(
+        config=values,
+        overrides=list(composed.overrides.task),
+        choices={group: member for group, member in composed.runtime.choices.items() if "/" not in group},
+        directory=Path(os.path.relpath(composed.runtime.output_dir)),
+        multirun=composed.mode == RunMode.MULTIRUN,
+    )
+    try:
+        launch(run)
+    except Refused as error:
+        if run.multirun:
+            print(f"error: {run.directory}: {error}", file=sys.stderr)
+            raise  # Hydra goes on with the other jobs and hands the first error on at the end
+        fail(str(error))  # an exit, not an exception: Hydra would add lines of its own
+
+
+def fail(line: str) -> None:
+    if os.environ.get("VAELAB_TRACEBACK"):
+        traceback.print_exc()
+    print(f"error: {line}", file=sys.stderr)
+    sys.exit(1)
+
+
+def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
+    """`ckpt=X/checkpoints/last.ckpt` stands for the command that began run X, in X's own directory.
+
+    What is typed beside it is added, and replaces what that command said of the same option.
+    """
+    typed = [argument for argument in arguments if argument.startswith("ckpt=")]
+    if not typed:
+        return arguments
+    directory = Path(typed[-1].removeprefix("ckpt=").strip("'\"")).resolve().parent.parent
+    saved = directory / ".hydra" / "overrides.yaml"
+    if not saved.is_file():
+        return arguments  # a checkpoint on its own: the command line has to say what it belongs to
+
+    def option(argument: str) -> str:
+        return argument.split("=", 1)[0].lstrip("+~")
+
+    now = {option(argument) for argument in arguments}
+    kept = [old for old in OmegaConf.load(saved) if option(old) not in {*now, "ckpt", "name"}]
+    if not now & {"name", "hydra.run.dir"}:
+        kept += [f"hydra.run.dir={quoted(str(directory))}", f"name={quoted(directory.name)}"]
+    return kept + arguments
+
+
+def quoted(text: str) -> str:
+    """``text`` as one value in Hydra's grammar, whatever characters it has."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def explain(error: Exception) -> str:
+    """Hydra's and OmegaConf's errors in one line, with what to type instead."""
+    lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines() if line.strip()]
+    if lines[0].startswith("Could not override '"):
+        option = lines[0].split("'")[1]
+        close = difflib.get_close_matches(option, options(), n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"there is no option {option!r}; {hint}python train.py --cfg job prints them all"
+    start = next((index for index, line in enumerate(lines) if line.startswith("Available options in")), None)
+    if start is not None:
+        group, _, member = next(line for line in lines if "Could not find" in line).split("'")[-2].rpartition("/")
+        group = lines[start].split("'")[1]
+        members = lines[start + 1 : lines.index("Config search path:")] if "Config search path:" in lines else []
+        return f"{group}={member}: the members of group {group!r} are {', '.join(members)}"
+    return "; ".join(dict.fromkeys(line for line in lines if line.strip("^ ")))
+
+
+def options() -> set[str]:
+    """Every option that the configuration files name, dotted, and every group."""
+    top = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    found = set(top) | {f"{section}.{key}" for section in ("evaluation", "pictures") for key in top[section]}
+    for file in CONF.glob("*/*.yaml"):
+        group = file.parent.name
+        found |= {group} | {f"{group}.{key}" for key in OmegaConf.load(file)}
+    return found
+
+
+if __name__ == "__main__":
+    main()
