@@ -12,12 +12,12 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaelab.checks import Refused
+from vaelab.checks import Refused, cannot_use
 
 CONF = Path(__file__).resolve().parent / "conf"
 
@@ -31,6 +31,8 @@ def main() -> None:
         fail(f"a job of the multirun failed, the others went on; the first to fail: {error}")
     except (HydraException, OmegaConfBaseException) as error:
         fail(explain(error))
+    except OSError as error:  # Hydra makes the directory before anybody is asked
+        fail(cannot_use(error))
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -99,12 +101,13 @@ def explain(error: Exception) -> str:
         close = difflib.get_close_matches(option, options(), n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"there is no option {option!r}; {hint}python train.py --cfg job prints them all"
-    start = next((index for index, line in enumerate(lines) if line.startswith("Available options in")), None)
-    if start is not None:
-        group, _, member = next(line for line in lines if "Could not find" in line).split("'")[-2].rpartition("/")
-        group = lines[start].split("'")[1]
-        members = lines[start + 1 : lines.index("Config search path:")] if "Config search path:" in lines else []
+    missing = next((line.split("Could not find '")[1].strip("'") for line in lines if "Could not find '" in line), None)
+    if missing is not None:
+        group, _, member = missing.partition("/")
+        members = sorted(str(path.relative_to(CONF / group))[:-5] for path in (CONF / group).rglob("*.yaml"))
         return f"{group}={member}: the members of group {group!r} are {', '.join(members)}"
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override!r}: {lines[0]}; write option=value, and quote what the shell or Hydra eats"
     return "; ".join(dict.fromkeys(line for line in lines if line.strip("^ ")))
 
 

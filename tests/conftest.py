@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_models import IMAGE, PIXELS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,3 +88,13 @@ def finished(tmp_path_factory) -> Path:
     assert status == 0, out + err
     assert err == ""
     return folder / "outputs" / "runs" / "small"
+
+
+@pytest.fixture(scope="session")
+def images() -> torch.Tensor:
+    """500 images in float64 of five factors and some noise."""
+    generator = torch.Generator().manual_seed(1)
+    factors = torch.randn(500, 5, generator=generator, dtype=torch.float64)
+    mixing = torch.randn(5, PIXELS, generator=generator, dtype=torch.float64)
+    noise = torch.randn(500, PIXELS, generator=generator, dtype=torch.float64)
+    return (factors @ mixing + 0.5 * noise).view(500, *IMAGE)

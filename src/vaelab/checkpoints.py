@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from zipfile import BadZipFile
@@ -41,7 +42,9 @@ def read_checkpoint(path: Path) -> dict:
     if not path.is_file():
         raise ValueError(f"ckpt={path}: no such file; a run keeps its checkpoints in <run>/checkpoints/")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another pickle protocol: what cannot be read raises below
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"ckpt={path} is no checkpoint of tensors and plain values, or a damaged one; nothing in it was run "

@@ -8,6 +8,11 @@ class Refused(Exception):
     """What the user asked for cannot be done; the message is the one line that says why and what to do."""
 
 
+def cannot_use(error: OSError) -> str:
+    """What the file system objected to, in one line."""
+    return f"cannot use {error.filename}: {error.strerror}; choose another place with name=... or hydra.run.dir=..."
+
+
 def whole(name: str, value: object, minimum: int = 1) -> int:
     """``value`` as an int of at least ``minimum``, or a ValueError that names it.
 

@@ -58,7 +58,10 @@ class Experiment(LightningModule):
                 f"{type(objective).__name__} needs a posterior with a density, and {type(model.posterior).__name__} "
                 "has none: take posterior=gaussian or loss=reconstruction"
             )
-        optimizer(model.parameters())  # a wrong option is found now, not after the data were read
+        try:
+            optimizer(model.parameters())  # a wrong option is found now, not after the data were read
+        except TypeError as error:
+            raise ValueError(f"the optimizer does not take its options: {error}; they are {optimizer!r}") from error
         self.model = model
         self.objective = objective
         self.beta = beta

@@ -37,11 +37,11 @@ def claim(directory: Path, resumes: bool) -> None:
 
 
 def release(directory: Path) -> None:
-    """Remove ``directory`` and the parents that only it had, where nothing was written into them."""
-    for folder in (directory, *directory.parents[:2]):
+    """Remove ``directory`` and the folders that it lies in, as far as nothing is in them."""
+    for folder in (directory, *directory.parents):
         try:
             folder.rmdir()
-        except OSError:  # not empty, or gone: somebody else's
+        except OSError:  # not empty, or not there: the first that is somebody else's
             return
 
 

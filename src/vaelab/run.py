@@ -27,7 +27,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from vaelab import hardware, noise, results
 from vaelab.callbacks import EpochProgress, EventFiles, MetricsFile, Pictures, SaveMetrics, checkpoints
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
-from vaelab.checks import Refused, one_of, whole
+from vaelab.checks import Refused, cannot_use, one_of, whole
 from vaelab.data import ImageData
 from vaelab.experiment import Experiment, TrainingDiverged
 
@@ -79,9 +79,7 @@ def refusing() -> Iterator[None]:
         text = _one_line(cause or error)
         raise Refused(text if isinstance(cause, (ValueError, Refused)) else f"{where}: {text}") from error
     except OSError as error:
-        raise Refused(
-            f"cannot use {error.filename}: {error.strerror}; choose another place with name=... or hydra.run.dir=..."
-        ) from error
+        raise Refused(cannot_use(error)) from error
     except (ValueError, TypeError, HydraException, MisconfigurationException) as error:
         raise Refused(_one_line(error)) from error
 
@@ -378,7 +376,7 @@ def finish(run: Run, parts: Parts, figures: dict[str, object]) -> None:
     try:
         results.write_json(run.directory / results.RESULTS, figures)
     except OSError as error:
-        raise Refused(f"cannot write {run.directory / results.RESULTS}: {error.strerror}") from error
+        raise Refused(cannot_use(error)) from error
     if figures["status"] == "completed":
         show(run, parts, figures)
 

@@ -1,0 +1,105 @@
+"""Estimates against exact likelihoods, and means against numpy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from small_models import IMAGE, probabilistic_pca, vae
+
+from vaelab.evaluation import ActiveUnits, Mean, bounds, log_likelihood, log_weights, squared_error
+from vaelab.model import Inference
+
+
+def test_nll_is_exact_with_any_number_of_samples_at_the_ppca_solution(images):
+    model, log_p = probabilistic_pca(images, 3)
+    estimate, variance = log_likelihood(log_weights(model, images, samples=7, chunk=600))
+    np.testing.assert_allclose(estimate.detach().numpy(), log_p, rtol=1e-10)
+    assert float(variance.detach().max()) < 1e-18
+
+
+def test_nll_agrees_with_numerical_integration_for_one_latent():
+    torch.manual_seed(3)
+    model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
+    for parameter in model.parameters():
+        parameter.data *= 1.5  # far enough from the prior that the estimate has something to do
+    z = torch.linspace(-9, 9, 4_001, dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        joint = model.decode(z[:, None].expand(-1, 6, -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
+        exact = (torch.logsumexp(joint, 0) + math.log(18 / 4_000)).numpy()
+        estimate, variance = log_likelihood(log_weights(model, x, samples=50_000, chunk=50_000))
+    np.testing.assert_allclose(estimate.numpy(), exact, atol=0.01)
+    assert (np.abs(estimate.numpy() - exact) < 5 * variance.sqrt().numpy() + 1e-4).all()
+
+
+def test_the_stated_standard_error_is_the_spread_of_repeated_estimates():
+    torch.manual_seed(4)
+    model, x = vae(latent=2), torch.rand(20, *IMAGE)
+    with torch.no_grad():
+        runs = [log_likelihood(log_weights(model, x, samples=200, chunk=5_000)) for _ in range(200)]
+    spread = torch.stack([estimate for estimate, _ in runs]).var(0)
+    stated = torch.stack([variance for _, variance in runs]).mean(0)
+    assert 0.8 < float(spread.mean() / stated.mean()) < 1.25
+
+
+def test_the_chunk_changes_memory_and_no_number_of_samples():
+    model, x = vae(), torch.rand(9, *IMAGE)
+    for chunk in (1, 10, 1_000):
+        assert log_weights(model, x, samples=11, chunk=chunk).shape == (11, 9)
+
+
+def test_elbo_is_minus_rate_minus_distortion_and_below_the_likelihood(images):
+    model, log_p = probabilistic_pca(images, 2)
+    figures = bounds(model(images, 500), has_bound=True)
+    torch.testing.assert_close(figures["elbo"], -figures["rate"] - figures["distortion"])
+    assert abs(float(figures["elbo"].detach().mean()) - log_p.mean()) < 0.05
+
+
+def test_a_plain_autoencoder_has_a_distortion_only(images):
+    model, _ = probabilistic_pca(images, 2)
+    assert list(bounds(model(images), has_bound=False)) == ["distortion"]
+
+
+def test_squared_error_is_pcas_but_for_the_shrinkage(images):
+    """pPCA's posterior mean shrinks a component of variance s + v by s / (s + v); the rest is PCA's error."""
+    model, _ = probabilistic_pca(images, 2)
+    x = images.flatten(1).numpy()
+    pca = PCA(2, svd_solver="full").fit(x)
+    codes = pca.transform(x)
+    lost = ((x - pca.inverse_transform(codes)) ** 2).sum(1)
+    shrunk = ((codes * pca.noise_variance_ / pca.explained_variance_) ** 2).sum(1)
+    np.testing.assert_allclose(squared_error(model, model(images)).detach().numpy(), lost + shrunk, rtol=1e-10)
+
+
+def test_mean_weighs_batches_by_their_images():
+    values = torch.rand(10)
+    mean = Mean()
+    for part in (values[:7], values[7:7], values[7:]):
+        mean.add({"figure": part})
+    assert math.isclose(mean.compute(lambda sums: sums)["figure"], float(values.double().mean()), rel_tol=1e-6)
+
+
+def test_mean_of_two_processes_adds_sums_before_it_divides():
+    mean = Mean()
+    mean.add({"figure": torch.tensor([1.0, 3.0])})
+    other = torch.tensor([8.0, 1.0], dtype=torch.float64)  # sum and count of the other process
+    assert mean.compute(lambda sums: sums + other) == {"figure": 4.0}
+
+
+@pytest.mark.parametrize("active", [0, 2, 3])
+def test_active_units_counts_latents_that_vary(active):
+    torch.manual_seed(0)
+    means = torch.randn(200, 3) * torch.tensor([1.0 if d < active else 0.05 for d in range(3)])
+    units = ActiveUnits()
+    units.add(means[:150])
+    units.add(means[150:])
+    assert units.compute(lambda sums: sums) == active == int((means.var(0) > 0.01).sum())
+
+
+def test_an_inference_computes_each_density_once():
+    model, x = vae(), torch.rand(3, *IMAGE)
+    inference = model(x)
+    assert isinstance(inference, Inference)
+    assert inference.log_px is inference.log_px
+    assert inference.kl is inference.kl

@@ -1,0 +1,128 @@
+"""The LightningModule inside a real Trainer, on little data."""
+
+import pytest
+import torch
+from lightning import Trainer
+from test_compositions import composed, experiment
+
+from vaelab.data import ImageData
+from vaelab.experiment import Experiment, TrainingDiverged
+
+
+def small_data(**options) -> ImageData:
+    return ImageData(
+        "mnist5k", **{"batch_size": 64, "eval_batch_size": 100, "val": 100, "train": 256, "test": 150, **options}
+    )
+
+
+def fit(module: Experiment, data: ImageData, epochs: int = 1, **options) -> Trainer:
+    trainer = Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False, log_every_n_steps=2,
+        **options,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=data)
+    return trainer
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning.*")
+
+
+def module_of(*overrides: str) -> Experiment:
+    torch.manual_seed(0)
+    return experiment(composed("latent=3", "network.hidden=[16]", *overrides))
+
+
+def test_beta_and_learning_rate_follow_the_step():
+    seen = []
+
+    class Watched(Experiment):
+        def _log_training(self, step: int, beta: float) -> None:
+            seen.append((step, beta, self.trainer.optimizers[0].param_groups[0]["lr"]))
+            super()._log_training(step, beta)
+
+    module = module_of("beta=linear", "beta.weight=4", "beta.warmup=0.5", "lr.warmup=0", "optimizer.lr=0.1")
+    module.__class__ = Watched
+    fit(module, small_data(), epochs=4)  # 16 steps
+    assert module.steps == 16
+    by_step = {step: (beta, lr) for step, beta, lr in seen}
+    assert by_step[3] == pytest.approx((4 * 3 / 8, 0.1 * module.lr(3, 16)))
+    assert by_step[15] == pytest.approx((4.0, 0.1 * module.lr(15, 16)))
+
+
+def test_val_elbo_is_at_beta_one_while_the_loss_is_weighted():
+    module = module_of("beta.weight=10")
+    trainer = fit(module, small_data())
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert metrics["val/elbo"] == pytest.approx(-metrics["val/rate"] - metrics["val/distortion"], rel=1e-5)
+    assert metrics["val/loss"] == pytest.approx(metrics["val/distortion"] + 10 * metrics["val/rate"], rel=1e-5)
+
+
+def test_evaluation_neither_depends_on_batches_of_weights_nor_disturbs_training():
+    weights = []
+    for every in (1, 2):
+        module = module_of()
+        fit(module, small_data(), epochs=2, check_val_every_n_epoch=every)
+        weights.append(module.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_test_figures_agree_with_a_direct_computation():
+    module, data = module_of(), small_data(binarize="static")
+    trainer = fit(module, data)
+    trainer.test(module, datamodule=data, verbose=False)
+    results = module.results
+    assert results["elbo"] == pytest.approx(-results["rate"] - results["distortion"])
+    assert results["gap"] == pytest.approx(-results["elbo"] - results["nll"])
+    assert results["gap"] > 0
+    x = data.scale(data.sets["test"].images)
+    with torch.no_grad():
+        many = module.model(x, 200)
+        distortion, rate = -many.log_px.mean(), many.kl.mean()
+        error = (x - module.model.decode(many.q.mean).mean).square().flatten(1).sum(1).mean()
+    assert results["rate"] == pytest.approx(float(rate), rel=1e-5)
+    assert results["distortion"] == pytest.approx(float(distortion), rel=0.01)
+    assert results["mse"] == pytest.approx(float(error), rel=1e-5)
+    trainer.test(module, datamodule=data, verbose=False)
+    assert module.results == results  # the same noise, the same figures
+
+
+def test_an_autoencoder_reports_no_bound():
+    module, data = module_of("model=ae"), small_data()
+    trainer = fit(module, data)
+    trainer.test(module, datamodule=data, verbose=False)
+    assert set(module.results) == {"loss", "distortion", "mse"}
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_lower():
+    module = module_of("optimizer.lr=1e20", "lr=constant")
+    with pytest.raises(TrainingDiverged, match=r"the loss became .* by step .*lr 1e\+20.*lower optimizer\.lr"):
+        fit(module, small_data(), epochs=3)
+
+
+def test_the_training_loop_never_waits_for_the_device(monkeypatch):
+    """Numbers are read off a tensor on logging steps alone."""
+    reads = []
+    for name in ("item", "tolist", "__float__", "cpu", "numpy"):
+        original = getattr(torch.Tensor, name)
+
+        def watched(self, *arguments, _original=original, _name=name, **keywords):
+            reads.append(_name)
+            return _original(self, *arguments, **keywords)
+
+        monkeypatch.setattr(torch.Tensor, name, watched)
+    module, data = module_of(), small_data()
+    data.setup()
+    x = data.scale(data.sets["train"].images[:64])
+    fit(module, data)
+    reads.clear()
+    module._trainer = None
+    inference, loss = module.infer(x, 1.0)
+    module.since_logged.add(module.figures(inference, loss))
+    loss.mean().backward()
+    assert reads == []
+
+
+def test_sample_counts_of_one_have_no_standard_error():
+    with pytest.raises(ValueError, match=r"evaluation\.nll_samples must be at least 2"):
+        Experiment(module_of().model, module_of().objective, None, torch.optim.Adam, None, nll_samples=1)
