@@ -333,7 +333,11 @@ class ImageData(LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = Batches(len(self.sets[which]), batch_size, shuffle_seed, rank, world)
         # batch_size=None: the sampler's items are whole batches. No workers: a gather takes less than a hand-over.
-        return DataLoader(self.sets[which], sampler=sampler, batch_size=None, collate_fn=_as_it_is)
+        # A generator of its own: a DataLoader draws a seed for its workers, also when it has none, and Lightning
+        # makes its iterator now before, now after the epoch's noise is seeded; a resumed run would differ.
+        return DataLoader(
+            self.sets[which], sampler=sampler, batch_size=None, collate_fn=_as_it_is, generator=torch.Generator()
+        )
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], index: int) -> tuple[Tensor, Tensor]:
         x, y = batch

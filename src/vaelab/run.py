@@ -202,7 +202,8 @@ def launch_processes(run: Run, processes: int) -> None:
 
     Lightning's own launcher runs the command line again for every process, which in a multirun is the whole sweep.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what failed is told below
+    for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what failed is told below
     engine = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+
+from vaelab import figures
+
+
+def test_a_sheet_holds_every_image_in_its_place():
+    images = torch.arange(6).view(6, 1, 1, 1).expand(6, 1, 4, 5) / 5
+    page = figures.sheet(images, columns=3)
+    assert page.shape == (2 * (4 + figures.GAP) + figures.GAP, 3 * (5 + figures.GAP) + figures.GAP)
+    assert page[figures.GAP, figures.GAP] == 0
+    assert page[-figures.GAP - 1, -figures.GAP - 1] == 1
+    assert page[0, 0] == np.float32(figures.GAP_GREY)
+
+
+def test_pixels_outside_the_range_are_cut_not_stretched():
+    page = figures.sheet(torch.tensor([-3.0, 0.5, 7.0]).view(3, 1, 1, 1), columns=3)
+    assert [page[figures.GAP, figures.GAP + index * (1 + figures.GAP)] for index in range(3)] == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_every_pixel_becomes_a_crisp_square(count):
+    torch.manual_seed(0)
+    images = (torch.rand(count, 1, 28, 28) > 0.5).float()
+    picture = figures.pixels(figures.samples(images))
+    assert picture.dtype == np.uint8
+    page = figures.sheet(images, 8)
+    assert picture.shape == (page.shape[0] * figures.SCALE, page.shape[1] * figures.SCALE, 3)
+    small = picture[figures.SCALE // 2 :: figures.SCALE, figures.SCALE // 2 :: figures.SCALE, 0] / 255
+    np.testing.assert_allclose(small, page, atol=0.01)
+    blocks = picture[..., 0].reshape(page.shape[0], figures.SCALE, page.shape[1], figures.SCALE)
+    assert (blocks.max((1, 3)) == blocks.min((1, 3))).all()
+
+
+def left_margin(picture: np.ndarray) -> int:
+    """White columns before the first ink."""
+    return int(np.argmax((picture < 200).any((0, 2))))
+
+
+def test_reconstructions_are_labelled_within_the_picture():
+    images = torch.rand(8, 1, 28, 28)
+    picture = figures.pixels(figures.reconstructions(images, images, "a title"))
+    assert left_margin(picture) > 2
+    assert picture.shape[1] > picture.shape[0]
+
+
+@pytest.mark.parametrize("title", ["short", "a very long title " * 8])
+def test_titles_stay_within_the_picture(title):
+    picture = figures.pixels(figures.samples(torch.zeros(64, 1, 28, 28), title))
+    above = picture[:30]
+    assert (above < 200).any()
+    assert (above[:, -4:] == 255).all()
+
+
+HISTORY = {
+    name: {"train": ([0.5, 1.0, 1.5, 2.0], [9.0, 5.0, 4.0, 3.0]), "val": ([1.0, 2.0], [5.5, 3.5])}
+    for name in figures.CURVES
+}
+
+
+def test_curves_have_a_panel_each_with_both_splits():
+    figure = figures.curves(HISTORY, "run")
+    assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == list(figures.CURVES)
+    for axes in figure.axes:
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "val"]
+        assert axes.get_xlabel() == "epoch"
+        assert axes.get_ylabel() == "nats per image"
+        np.testing.assert_array_equal(axes.lines[1].get_ydata(), [5.5, 3.5])
+
+
+def test_curves_of_an_autoencoder_without_validation():
+    history = {name: {"train": HISTORY[name]["train"]} for name in ("loss", "distortion")}
+    assert len(figures.curves(history).axes) == 2
+
+
+def test_history_is_read_from_metrics(finished):
+    history = figures.read_history(finished / "metrics.csv")
+    assert set(history) == set(figures.CURVES)
+    assert history["elbo"]["val"][0] == [1.0, 2.0]

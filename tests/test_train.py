@@ -1,0 +1,335 @@
+"""Whole runs of train.py as a process: what they leave, resuming bit by bit, several processes."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, SMALL, start, train
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+
+def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def results(run: Path) -> dict:
+    return json.loads((run / "results.json").read_text())
+
+
+# ---- what a run leaves ---------------------------------------------------------------------------------------
+
+
+def test_results_say_what_the_run_was_and_reached(finished):
+    written = results(finished)
+    assert written["status"] == "completed"
+    assert written["name"] == "small"
+    assert "latent=4" in written["overrides"]
+    assert (written["latent"], written["beta"], written["seed"], written["epochs"]) == (4, 1.0, 0, 2)
+    assert written["steps"] == 2 * 512 // 64
+    # 784-32-8 and 4-32-784, each with its bias
+    assert written["parameters"] == 785 * 32 + 33 * 8 + 5 * 32 + 33 * 784
+    assert written["data"] == {"name": "mnist5k", "train": 512, "val": 128, "test": 200, "binarize": "none"}
+    test = written["test"]
+    assert set(test) == {
+        "loss", "elbo", "rate", "distortion", "mse", "nll", "nll_samples", "nll_stderr", "gap", "active_units",
+    }  # fmt: skip
+    assert test["elbo"] == pytest.approx(-test["rate"] - test["distortion"])
+    assert -400 < test["elbo"] < -test["nll"] < 0
+    assert test["nll_samples"] == 10
+    assert 0 <= test["active_units"] <= 4
+    assert all(seconds > 0 for seconds in written["time"].values())
+    assert written["device"].startswith("cpu")
+    assert written["precision"] == "32-true"
+    assert written["versions"]["torch"] == torch.__version__
+
+
+def test_the_directory_holds_what_the_readme_lists(finished):
+    left = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    events = {name for name in left if name.startswith("events.out.tfevents")}
+    assert events
+    assert left - events == {
+        ".hydra/config.yaml", ".hydra/overrides.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt",
+        "figures/samples.png", "figures/reconstructions.png", "figures/curves.png", "metrics.csv", "results.json",
+        "train.log",
+    }  # fmt: skip
+    log = (finished / "train.log").read_text()
+    assert log.count("epoch   ") == 2
+    assert "WARNING" not in log
+    assert str(ROOT) not in (finished / "results.json").read_text()
+
+
+def test_metrics_of_every_epoch_in_nats(finished):
+    rows = metrics(finished)
+    val = [row for row in rows if row["val/elbo"]]
+    assert [float(row["epoch"]) for row in val] == [1, 2]
+    assert [int(row["step"]) for row in val] == [8, 16]
+    assert float(val[1]["val/elbo"]) > float(val[0]["val/elbo"])
+    training = [row for row in rows if row["train/loss"]]
+    assert [int(row["step"]) for row in training] == [4, 8, 12, 16]
+    for row in training:
+        assert float(row["train/elbo"]) == pytest.approx(-float(row["train/rate"]) - float(row["train/distortion"]))
+
+
+def test_pictures_are_pictures(finished):
+    sizes = {}
+    for name in ("samples", "reconstructions", "curves"):
+        pixels = np.asarray(Image.open(finished / "figures" / f"{name}.png").convert("L"))
+        assert pixels.std() > 20, name
+        sizes[name] = pixels.shape
+    assert sizes["samples"][1] >= 8 * 3 * 28
+    assert sizes["reconstructions"][0] >= 2 * 3 * 28
+
+
+def test_tensorboard_finds_curves_pictures_and_hparams(finished):
+    events = EventAccumulator(str(finished), size_guidance={"images": 0, "scalars": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"train/loss", "train/elbo", "val/elbo", "val/rate", "val/distortion", "beta", "lr"} <= set(tags["scalars"])
+    assert "hp_metric" not in tags["scalars"]
+    assert set(tags["images"]) == {"samples", "reconstructions"}
+    assert [image.step for image in events.Images("samples")] == [8, 16]
+    for tag in ("test/elbo", "test/nll", "test/rate"):
+        assert events.Scalars(tag)[-1].value == pytest.approx(results(finished)["test"][tag[5:]], rel=1e-5)
+    assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_the_best_weights_are_those_that_are_tested(finished):
+    rows = [row for row in metrics(finished) if row["val/elbo"]]
+    best = max(rows, key=lambda row: float(row["val/elbo"]))
+    checkpoint = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["epoch"] + 1 == float(best["epoch"])
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(finished, tmp_path):
+    for name, seed in (("again", 0), ("other", 1)):
+        status, out, err = train(tmp_path, *SMALL, f"name={name}", f"seed={seed}")
+        assert status == 0, out + err
+    again, other = tmp_path / "outputs/runs/again", tmp_path / "outputs/runs/other"
+    assert same(weights(finished), weights(again))
+    assert results(finished)["test"] == results(again)["test"]
+    assert not same(weights(finished), weights(other))
+
+
+def test_an_autoencoder_leaves_the_same_but_a_bound(tmp_path):
+    status, out, err = train(tmp_path, *SMALL, "model=ae", "name=ae", "data.val=0")
+    assert status == 0, out + err
+    written = results(tmp_path / "outputs/runs/ae")
+    assert set(written["test"]) == {"loss", "distortion", "mse"}
+    assert (written["model"], written["loss"], written["beta"]) == ("ae", "reconstruction", None)
+    assert {path.name for path in (tmp_path / "outputs/runs/ae/figures").iterdir()} == {
+        "samples.png", "reconstructions.png", "curves.png",
+    }  # fmt: skip
+    assert not (tmp_path / "outputs/runs/ae/checkpoints/best.ckpt").exists()
+
+
+def test_bf16_trains_and_is_measured_in_full_precision(tmp_path):
+    status, out, err = train(tmp_path, *SMALL, "trainer.precision=bf16-mixed", "name=b")
+    assert status == 0, out + err
+    test = results(tmp_path / "outputs/runs/b")["test"]
+    assert results(tmp_path / "outputs/runs/b")["precision"] == "bf16-mixed"
+    assert test["elbo"] == pytest.approx(-test["rate"] - test["distortion"])
+
+
+# ---- resuming ------------------------------------------------------------------------------------------------
+
+# Dynamic binarisation, a warm-up and several epochs: order, noise and schedules all have something to forget.
+LONG = (*SMALL, "epochs=5", "data.train=2048", "data.batch_size=8", "data.binarize=dynamic", "beta=linear", "lr=cosine")
+
+
+def stop_in_epoch(folder: Path, name: str, epoch: int, how: int) -> tuple[int, str, str]:
+    """Start a run and stop it in the middle of an epoch: (exit status, standard output, standard error)."""
+    process = start(folder, *LONG, f"name={name}")
+    log = folder / "outputs" / "runs" / name / "train.log"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and f"epoch {epoch - 1:3d}/" in log.read_text()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.15)
+    process.send_signal(how)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    status, out, err = train(folder, *LONG, "name=run")
+    assert status == 0, out + err
+    return folder / "outputs" / "runs" / "run"
+
+
+def test_a_killed_run_goes_on_to_the_very_same_weights(undisturbed, tmp_path):
+    run = tmp_path / "outputs" / "runs" / "run"
+    assert stop_in_epoch(tmp_path, "run", 3, signal.SIGKILL)[0] == -signal.SIGKILL
+    assert not (run / "results.json").exists()
+    config = (run / ".hydra" / "config.yaml").read_text()
+    done = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1
+    assert 2 <= done < 5
+
+    status, out, err = train(tmp_path, "ckpt=outputs/runs/run/checkpoints/last.ckpt")
+    assert status == 0, out + err
+    assert f"epoch {done + 1:3d}/5" in out
+    assert f"epoch {done:3d}/5" not in out
+    assert same(weights(undisturbed), weights(run))
+    assert results(undisturbed)["test"] == results(run)["test"]
+    assert results(run)["steps"] == results(undisturbed)["steps"]
+    assert (run / ".hydra" / "config.yaml").read_text().replace(str(tmp_path), "") == config.replace(
+        "ckpt: null", "ckpt: outputs/runs/run/checkpoints/last.ckpt"
+    )
+
+    assert metrics(run) == metrics(undisturbed)  # each row once
+
+
+def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):
+    """The oracle for the schedules above: computed from the step alone."""
+    from vaelab.schedules import CosineRate, Linear
+
+    beta, rate = Linear(1.0, 0.25), CosineRate(0.03)
+    steps = results(undisturbed)["steps"]
+    for row in metrics(undisturbed):
+        if row["beta"]:
+            step = int(row["step"]) - 1
+            assert float(row["beta"]) == pytest.approx(beta(step, steps))
+            assert float(row["lr"]) == pytest.approx(5e-3 * rate(step, steps))
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    status, out, err = stop_in_epoch(tmp_path, "run", 2, signal.SIGINT)
+    assert status == 1
+    assert err == "error: interrupted; go on with: python train.py ckpt=outputs/runs/run/checkpoints/last.ckpt\n", out
+    assert not (tmp_path / "outputs/runs/run/results.json").exists()
+
+
+def test_a_complete_run_goes_on_for_more_epochs_and_keeps_its_old_results(finished, tmp_path):
+    import shutil
+
+    run = tmp_path / "outputs" / "runs" / "small"
+    shutil.copytree(finished, run)
+    status, out, err = train(tmp_path, "ckpt=outputs/runs/small/checkpoints/last.ckpt", "epochs=3")
+    assert status == 0, out + err
+    assert results(run)["epochs"] == 3
+    assert results(run)["steps"] == 24
+    assert json.loads((run / "results.before-1.json").read_text())["epochs"] == 2
+
+
+# ---- several processes ---------------------------------------------------------------------------------------
+
+
+def test_two_processes_reach_what_one_does(undisturbed, tmp_path):
+    status, out, err = train(tmp_path, *LONG, "accelerator=ddp_cpu", "name=two")
+    assert status == 0, out + err
+    run = tmp_path / "outputs" / "runs" / "two"
+    one, two = results(undisturbed), results(run)
+    assert two["device"].startswith("2 x cpu")
+    assert two["steps"] == one["steps"]
+    assert two["data"] == one["data"]
+    for figure in ("elbo", "nll"):  # other noise, so another trade of rate for distortion, but no other bound
+        assert math.isclose(two["test"][figure], one["test"][figure], rel_tol=0.02), figure
+    assert (run / "train.log").read_text().count("epoch   5/5") == 1
+    assert [path.name for path in (tmp_path / "outputs/runs").iterdir()] == ["two"]
+    assert len(list(run.glob("results*.json"))) == 1
+
+
+def test_two_processes_take_the_very_steps_of_one_where_there_is_no_noise(tmp_path):
+    """An auto-encoder draws nothing: the same order, split in two, has the same gradients up to rounding."""
+    trained = []
+    for name, accelerator in (("one", "cpu"), ("two", "ddp_cpu")):
+        status, out, err = train(
+            tmp_path, *SMALL[:-1], "model=ae", f"accelerator={accelerator}", f"name={name}", "optimizer.lr=1e-4"
+        )
+        assert status == 0, out + err
+        trained.append(tmp_path / "outputs" / "runs" / name)
+    one, two = (weights(run) for run in trained)
+    assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-5
+    assert results(trained[0])["test"]["mse"] == pytest.approx(results(trained[1])["test"]["mse"], rel=1e-5)
+
+
+def test_a_multirun_of_two_processes_each(tmp_path):
+    status, out, err = train(
+        tmp_path, "-m", *SMALL, "latent=2,3", "accelerator=ddp_cpu", "epochs=1", "hydra.sweep.dir=s",
+        "hydra.sweep.subdir=latent-${latent}",
+    )  # fmt: skip
+    assert status == 0, out + err
+    assert {path.parent.name: results(path.parent)["latent"] for path in (tmp_path / "s").glob("*/results.json")} == {
+        "latent-2": 2,
+        "latent-3": 3,
+    }
+
+
+def test_a_failure_in_several_processes_is_one_line(tmp_path):
+    status, _, err = train(tmp_path, *SMALL, "accelerator=ddp_cpu", "name=wild", "optimizer.lr=1e20", "lr=constant")
+    assert status == 1
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1, err
+    assert "lower optimizer.lr" in lines[0]
+    assert results(tmp_path / "outputs/runs/wild")["status"] == "failed"
+
+
+# ---- the command line ----------------------------------------------------------------------------------------
+
+
+def test_help_waits_for_no_heavy_import():
+    code = (
+        "import sys; sys.argv = ['train.py', '--help']; sys.path.insert(0, '.')\n"
+        "import train\n"
+        "try: train.main()\n"
+        "except SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules or 'lightning' in sys.modules or 'matplotlib' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_cfg_job_prints_the_whole_configuration(tmp_path):
+    status, out, err = train(tmp_path, "--cfg", "job", "likelihood=gaussian")
+    assert (status, err) == (0, "")
+    for words in ("latent: 20", "_target_: vaelab.conditionals.GaussianLikelihood", "sigma: 1.0", "batch_size: 256"):
+        assert words in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_in_a_terminal_shows_a_bar(tmp_path):
+    """Through a pseudo-terminal, as a user sees it."""
+    import pty
+
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *SMALL, "name=bar"],
+        cwd=tmp_path, stdout=child, stderr=child, env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(child)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(parent, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(parent)
+    assert process.wait(timeout=60) == 0
+    text = shown.decode()
+    assert "epoch 2/2" in text
+    assert "val elbo" in text
+    assert "results   outputs/runs/bar/results.json" in text
