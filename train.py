@@ -39,13 +39,14 @@ def main() -> None:
 def compose(config: DictConfig) -> None:
     composed = HydraConfig.get()
     values = OmegaConf.to_container(config, resolve=True)
+    directory, here = Path(composed.runtime.output_dir), Path.cwd()
     from vaelab.run import Run, launch
 
     run = Run(
         config=values,
         overrides=list(composed.overrides.task),
         choices={group: member for group, member in composed.runtime.choices.items() if "/" not in group},
-        directory=Path(os.path.relpath(composed.runtime.output_dir)),
+        directory=directory.relative_to(here) if directory.is_relative_to(here) else directory,
         multirun=composed.mode == RunMode.MULTIRUN,
     )
     try:

@@ -201,6 +201,15 @@ def test_a_checkpoint_of_another_network(command, runs):
     assert "network.hidden=[8]" in err
 
 
+def test_a_checkpoint_behind_the_last_one_would_overwrite_it(command, runs):
+    folder = runs / "outputs/runs/small/checkpoints"
+    early = torch.load(folder / "last.ckpt", weights_only=True)
+    torch.save({**early, "epoch": 0, "global_step": 8}, folder / "early.ckpt")
+    err = refused(command, runs, "ckpt=outputs/runs/small/checkpoints/early.ckpt")
+    assert "is behind outputs/runs/small/checkpoints/last.ckpt" in err
+    assert "name=" in err
+
+
 @pytest.mark.parametrize("content", [b"not a checkpoint", b""])
 def test_a_checkpoint_that_is_none(command, runs, content):
     (runs / "some.ckpt").write_bytes(content)
@@ -248,6 +257,28 @@ def test_a_loss_that_is_no_number(command, tmp_path):
     assert '"status": "failed"' in written
     assert "the loss became" in written
     assert not (tmp_path / "outputs/runs/wild/checkpoints/last.ckpt").exists()
+
+
+def test_a_full_disk(command, tmp_path, monkeypatch):
+    """From the second checkpoint on, as it goes with disks; a real one is filled the same way."""
+    from vaelab import checkpoints
+
+    real, written = Path.write_bytes, []
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith(".last.ckpt") and written:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        return real(path, content)
+
+    monkeypatch.setattr(checkpoints.Path, "write_bytes", full)
+    status, _, err = command(*SMALL, "name=full")
+    assert status != 0
+    assert len(err.strip().splitlines()) == 1, err
+    assert "outputs/runs/full/checkpoints/last.ckpt: No space left on device" in err
+    assert "go on with: python train.py ckpt=outputs/runs/full/checkpoints/last.ckpt" in err
+    monkeypatch.undo()
+    torch.load(tmp_path / "outputs/runs/full/checkpoints/last.ckpt", weights_only=True)
 
 
 def test_a_multirun_goes_on_after_a_wrong_job(command, tmp_path):

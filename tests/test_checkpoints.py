@@ -59,12 +59,13 @@ def test_saving_replaces_at_once_or_not_at_all(tmp_path, monkeypatch):
     io.save_checkpoint(GOOD, path)
     assert torch.equal(io.load_checkpoint(path)["state_dict"]["w"], torch.ones(3))
 
-    def full(content: dict, part: Path) -> None:
-        Path(part).write_bytes(b"half")
+    def full(part: Path, content: bytes) -> None:
+        with part.open("wb") as file:
+            file.write(content[:4])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device.*last\.ckpt"):
         io.save_checkpoint({**GOOD, "epoch": 5}, path)
     monkeypatch.undo()
     assert read_checkpoint(path)["epoch"] == 4

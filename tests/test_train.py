@@ -198,6 +198,10 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(undisturbed, tmp_path):
     )
 
     assert metrics(run) == metrics(undisturbed)  # each row once
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0})
+    events.Reload()
+    steps = [scalar.step for scalar in events.Scalars("train/loss")]
+    assert steps == [int(row["step"]) for row in metrics(run) if row["train/loss"]]
 
 
 def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):

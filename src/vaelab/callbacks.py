@@ -153,10 +153,11 @@ def checkpoints(directory: Path, has_bound: bool, validates: bool) -> list[Model
 
 
 class EventFiles(TensorBoardLogger):
-    """TensorBoard's event files, in ``directory`` itself."""
+    """TensorBoard's event files, in ``directory`` itself; a run that goes on from ``step`` hides what came after it."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory, name="", version="", default_hp_metric=False)
+    def __init__(self, directory: Path, step: int) -> None:
+        purge = {"purge_step": step + 1} if step else {}
+        super().__init__(directory, name="", version="", default_hp_metric=False, **purge)
 
     def save(self) -> None:
         """Flush; Lightning would also write hparams.yaml, a second and poorer copy of .hydra/config.yaml."""

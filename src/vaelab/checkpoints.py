@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, and read without running anything that they contain."""
 
+import io
 import os
 import pickle
 import warnings
@@ -24,9 +25,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)  # to memory first: a full disk is then a plain OSError
         try:
-            torch.save(checkpoint, part)
+            part.write_bytes(content.getbuffer())
             os.replace(part, path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         finally:
             part.unlink(missing_ok=True)
 

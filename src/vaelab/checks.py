@@ -10,7 +10,8 @@ class Refused(Exception):
 
 def cannot_use(error: OSError) -> str:
     """What the file system objected to, in one line."""
-    return f"cannot use {error.filename}: {error.strerror}; choose another place with name=... or hydra.run.dir=..."
+    place = error.filename or "a file"
+    return f"cannot use {place}: {error.strerror}; choose another place with name=... or hydra.run.dir=..."
 
 
 def whole(name: str, value: object, minimum: int = 1) -> int:

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +125,7 @@ def prepare(run: Run) -> Parts:
     return Parts(
         data,
         experiment,
-        make_trainer(run, experiment, data) if trains_here else None,
+        make_trainer(run, experiment, data, resumed_step) if trains_here else None,
         processes,
         resumed_step,
     )
@@ -137,6 +137,14 @@ def check_resumable(run: Run) -> int:
         return 0
     checkpoint = read_checkpoint(run.ckpt)
     check_fits(run.ckpt, checkpoint, run.config)
+    last = run.directory / results.LAST
+    if run.resumes_in_place and last.exists():
+        furthest = read_checkpoint(last)
+        if furthest["global_step"] > checkpoint["global_step"]:
+            raise ValueError(
+                f"ckpt={run.ckpt} is behind {last}, which going on here would overwrite: "
+                f"take that one, or branch off into a directory of its own with name=..."
+            )
     done, epochs = checkpoint["epoch"] + 1, run.config["epochs"]
     if done >= epochs:
         raise ValueError(
@@ -145,7 +153,7 @@ def check_resumable(run: Run) -> int:
     return checkpoint["global_step"]
 
 
-def make_trainer(run: Run, experiment: Experiment, data: ImageData) -> Trainer:
+def make_trainer(run: Run, experiment: Experiment, data: ImageData, resumed_step: int) -> Trainer:
     """Lightning's Trainer from the configuration; what it prints on its own account is said elsewhere."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
@@ -155,7 +163,7 @@ def make_trainer(run: Run, experiment: Experiment, data: ImageData) -> Trainer:
     return Trainer(
         **options,
         logger=[
-            EventFiles(run.directory),
+            EventFiles(run.directory, resumed_step),
             MetricsFile(run.directory),
         ],
         callbacks=[
@@ -271,8 +279,12 @@ def execute(run: Run, parts: Parts) -> None:
         raise Refused(f"{error}; {run.directory} keeps what there was") from error
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         raise Refused(f"interrupted; {how_to_go_on(run)}") from error
+    except OSError as error:
+        with suppress(Refused):  # a disk without room for a checkpoint may have none for this either
+            finish(run, parts, failed(run, error))
+        raise Refused(f"{cannot_use(error)}; {how_to_go_on(run)}") from error
     except Exception as error:
-        log.exception("the run failed")
+        log.debug("the run failed", exc_info=True)  # Python prints it to the console, as it goes on
         finish(run, parts, failed(run, error))
         raise
     epochs = trainer.current_epoch - (parts.resumed_step // max(1, trainer.num_training_batches))
