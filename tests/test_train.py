@@ -155,12 +155,13 @@ def test_bf16_trains_and_is_measured_in_full_precision(tmp_path):
 LONG = (*SMALL, "epochs=5", "data.train=2048", "data.batch_size=8", "data.binarize=dynamic", "beta=linear", "lr=cosine")
 
 
-def stop_in_epoch(folder: Path, name: str, epoch: int, how: int) -> tuple[int, str, str]:
+def stop_in_epoch(folder: Path, name: str, epoch: int, how: int, *options: str) -> tuple[int, str, str]:
     """Start a run and stop it in the middle of an epoch: (exit status, standard output, standard error)."""
-    process = start(folder, *LONG, f"name={name}")
-    log = folder / "outputs" / "runs" / name / "train.log"
+    process = start(folder, *LONG, f"name={name}", *options)
+    run = folder / "outputs" / "runs" / name
+    log, last = run / "train.log", run / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120
-    while not (log.exists() and f"epoch {epoch - 1:3d}/" in log.read_text()):
+    while not (last.exists() and f"epoch {epoch - 1:3d}/" in log.read_text()):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -217,10 +218,12 @@ def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):
             assert float(row["lr"]) == pytest.approx(5e-3 * rate(step, steps))
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path):
-    status, out, err = stop_in_epoch(tmp_path, "run", 2, signal.SIGINT)
-    assert status == 1
-    assert err == "error: interrupted; go on with: python train.py ckpt=outputs/runs/run/checkpoints/last.ckpt\n", out
+@pytest.mark.parametrize("accelerator", ["cpu", "ddp_cpu"])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, accelerator, how):
+    status, out, err = stop_in_epoch(tmp_path, "run", 2, how, f"accelerator={accelerator}")
+    assert status == 1, out + err
+    assert err == "error: interrupted; go on with: python train.py ckpt=outputs/runs/run/checkpoints/last.ckpt\n"
     assert not (tmp_path / "outputs/runs/run/results.json").exists()
 
 

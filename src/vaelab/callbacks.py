@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -158,6 +159,10 @@ class EventFiles(TensorBoardLogger):
     def __init__(self, directory: Path, step: int) -> None:
         purge = {"purge_step": step + 1} if step else {}
         super().__init__(directory, name="", version="", default_hp_metric=False, **purge)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """All but the epoch, which metrics.csv wants in its rows and nobody wants as a chart."""
+        super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
     def save(self) -> None:
         """Flush; Lightning would also write hparams.yaml, a second and poorer copy of .hydra/config.yaml."""

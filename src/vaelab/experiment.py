@@ -179,7 +179,8 @@ class Experiment(LightningModule):
             results["gap"] = -results["elbo"] - results["nll"]
         if self.model.has_bound:
             results["active_units"] = self.active_units.compute(self._all_sum)
-        self.results = results
+        loss = results.pop("loss")
+        self.results = {**results, "loss": loss}  # last: it depends on β, the others do not
 
     def _all_sum(self, sums: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(sums, reduce_op="sum")

@@ -1,6 +1,7 @@
 """Objectives: callables (Inference, beta) -> loss per image ``(B,)`` in nats, to be minimised.
 
-``samples`` is how many codes per image they want, ``needs_density`` whether q(z|x) must have a density.
+``samples`` is how many codes per image they want, ``needs_density`` whether q(z|x) must have a density, ``weighs_kl``
+whether β has a part in them.
 """
 
 from torch import Tensor
@@ -16,6 +17,7 @@ class ELBO:
     """
 
     needs_density = True
+    weighs_kl = True
 
     def __init__(self, samples: int = 1) -> None:
         self.samples = whole("loss.samples", samples)
@@ -28,6 +30,7 @@ class Reconstruction:
     """The distortion alone: -mean_K log p(x|z); β has no part in it."""
 
     needs_density = False
+    weighs_kl = False
 
     def __init__(self, samples: int = 1) -> None:
         self.samples = whole("loss.samples", samples)

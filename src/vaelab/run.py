@@ -21,6 +21,7 @@ from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -159,7 +160,9 @@ def make_trainer(run: Run, experiment: Experiment, data: ImageData, resumed_step
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     options = dict(run.config["trainer"])
     options["precision"] = hardware.resolve_precision(options["precision"], options["accelerator"])
-    where = f"{run.config['name']} · {data.name} · β = {run.config['beta']['weight']:g}"
+    title = f"{run.config['name']} · {data.name}"
+    if experiment.objective.weighs_kl:
+        title += f" · β = {run.config['beta']['weight']:g}"
     return Trainer(
         **options,
         logger=[
@@ -168,7 +171,7 @@ def make_trainer(run: Run, experiment: Experiment, data: ImageData, resumed_step
         ],
         callbacks=[
             EpochProgress(),
-            Pictures(run.directory, run.config["pictures"]["every"], where),
+            Pictures(run.directory, run.config["pictures"]["every"], title),
             SaveMetrics(),
             *checkpoints(run.directory, experiment.model.has_bound, data.val > 0),
         ],
@@ -210,8 +213,12 @@ def launch_processes(run: Run, processes: int) -> None:
 
     Lightning's own launcher runs the command line again for every process, which in a multirun is the whole sweep.
     """
-    for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what failed is told below
+    for name in (
+        "distributed.elastic.agent.server.api",
+        "distributed.elastic.multiprocessing.api",
+        "multiprocessing.spawn",
+    ):
+        logging.getLogger(f"torch.{name}").setLevel(logging.CRITICAL)  # what failed is told below
     engine = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -224,11 +231,12 @@ def launch_processes(run: Run, processes: int) -> None:
     )
     try:
         elastic_launch(engine, execute_in_child)(run)
+    except SignalException as error:
+        raise Refused(f"interrupted; {how_to_go_on(run)}") from error
     except ChildFailedError as error:
-        told = results.RESULTS
-        if (run.directory / results.RESULTS).exists():
-            told = results.read_results(run.directory).get("error", told)
-        raise Refused(f"the processes of {run.directory} failed: {told}") from error
+        if not (run.directory / results.RESULTS).exists():  # they were stopped, and had no time to say why
+            raise Refused(f"the processes of {run.directory} ended early; {how_to_go_on(run)}") from error
+        raise Refused(results.read_results(run.directory).get("error", "see train.log")) from error
 
 
 def execute_in_child(run: Run) -> None:
@@ -291,6 +299,7 @@ def execute(run: Run, parts: Parts) -> None:
     figures = {
         "status": "completed",
         **identity(run),
+        **({} if experiment.objective.weighs_kl else {"beta": None}),
         "steps": trainer.global_step,
         "parameters": sum(weight.numel() for weight in experiment.model.parameters()),
         "data": data.describe(),
@@ -313,13 +322,12 @@ def tested(run: Run, trainer: Trainer) -> str | None:
 def identity(run: Run) -> dict[str, object]:
     """What a run is, as far as its configuration says it."""
     config = run.config
-    weighs_kl = run.choices.get("loss") != "reconstruction"
     return {
         "name": config["name"],
         "overrides": run.overrides,
         **{group: run.choices.get(group) for group in GROUPS},
         "latent": config["latent"],
-        "beta": config["beta"].get("weight") if weighs_kl else None,
+        "beta": config["beta"]["weight"],
         "seed": config["seed"],
         "epochs": config["epochs"],
     }
