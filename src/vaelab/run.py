@@ -232,6 +232,10 @@ def launch_processes(run: Run, processes: int) -> None:
     try:
         elastic_launch(engine, execute_in_child)(run)
     except SignalException as error:
+        # A process that loses the other to the signal first takes that for a failure of its own.
+        written = run.directory / results.RESULTS
+        if written.exists() and results.read_results(run.directory)["status"] == "failed":
+            written.unlink()
         raise Refused(f"interrupted; {how_to_go_on(run)}") from error
     except ChildFailedError as error:
         if not (run.directory / results.RESULTS).exists():  # they were stopped, and had no time to say why
