@@ -201,6 +201,12 @@ def test_a_checkpoint_of_another_network(command, runs):
     assert "network.hidden=[8]" in err
 
 
+def test_a_checkpoint_of_another_optimizer(command, runs):
+    err = refused(command, runs, "ckpt=outputs/runs/small/checkpoints/last.ckpt", "optimizer=muon", "epochs=4")
+    assert "optimizer._target_=torch.optim.Adam" in err
+    assert "vaelab.optimizers.Muon" in err
+
+
 def test_a_checkpoint_behind_the_last_one_would_overwrite_it(command, runs):
     folder = runs / "outputs/runs/small/checkpoints"
     early = torch.load(folder / "last.ckpt", weights_only=True)

@@ -115,7 +115,6 @@ def test_optimizers_train_and_go_on_from_their_state(optimizer, rate):
     module.load_state_dict(weights)
     second = module.configure_optimizers()
     second.load_state_dict(state)
-    assert all("initial_lr" in group for group in second.param_groups)
     assert steps(3, second) == pytest.approx(expected, rel=1e-6)
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,9 +228,40 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, accelerator, how)
     assert not (tmp_path / "outputs/runs/run/results.json").exists()
 
 
-def test_a_complete_run_goes_on_for_more_epochs_and_keeps_its_old_results(finished, tmp_path):
-    import shutil
+def test_a_run_that_was_killed_before_its_test_is_tested(finished, tmp_path):
+    run = tmp_path / "outputs" / "runs" / "small"
+    shutil.copytree(finished, run)
+    (run / "results.json").unlink()
+    status, out, err = train(tmp_path, "ckpt=outputs/runs/small/checkpoints/last.ckpt")
+    assert status == 0, out + err
+    assert results(run)["test"] == results(finished)["test"]
+    assert metrics(run) == metrics(finished)
 
+
+def test_a_run_goes_on_with_another_learning_rate(finished, tmp_path):
+    run = tmp_path / "outputs" / "runs" / "small"
+    shutil.copytree(finished, run)
+    status, out, err = train(
+        tmp_path, "ckpt=outputs/runs/small/checkpoints/last.ckpt", "epochs=4", "optimizer.lr=1e-6", "lr=constant"
+    )
+    assert status == 0, out + err
+    rates = [float(row["lr"]) for row in metrics(run) if row["lr"]]
+    assert set(rates[4:]) == {1e-6}
+    assert len(rates) == 8
+
+
+def test_a_run_branches_off_into_a_directory_of_its_own(finished, tmp_path):
+    run = tmp_path / "outputs" / "runs" / "small"
+    shutil.copytree(finished, run)
+    before = (run / "results.json").read_bytes(), (run / "checkpoints" / "last.ckpt").read_bytes()
+    status, out, err = train(tmp_path, "ckpt=outputs/runs/small/checkpoints/best.ckpt", "epochs=3", "name=branch")
+    assert status == 0, out + err
+    assert results(tmp_path / "outputs/runs/branch")["name"] == "branch"
+    assert results(tmp_path / "outputs/runs/branch")["latent"] == 4
+    assert before == ((run / "results.json").read_bytes(), (run / "checkpoints" / "last.ckpt").read_bytes())
+
+
+def test_a_complete_run_goes_on_for_more_epochs_and_keeps_its_old_results(finished, tmp_path):
     run = tmp_path / "outputs" / "runs" / "small"
     shutil.copytree(finished, run)
     status, out, err = train(tmp_path, "ckpt=outputs/runs/small/checkpoints/last.ckpt", "epochs=3")

@@ -11,8 +11,9 @@ from zipfile import BadZipFile
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
-# What the weights depend on: a checkpoint goes on only under the same.
-STRUCTURE = ("latent", "model", "network", "posterior", "likelihood", "prior")
+# What the weights and the optimizer's state depend on: a checkpoint goes on only under the same.
+STRUCTURE = ("latent", "network", "posterior", "likelihood", "prior", "model", "optimizer")
+LEARNING_RATES = ("lr", "adam_lr")  # but these a run may go on with, say a lower one after it diverged
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -65,13 +66,19 @@ def read_checkpoint(path: Path) -> dict:
 def check_fits(path: Path, checkpoint: dict, config: Mapping[str, object]) -> None:
     """A ValueError where ``checkpoint`` holds the weights of another model than ``config`` describes."""
     for key in STRUCTURE:
-        there, here = checkpoint["config"].get(key), config.get(key)
+        there, here = (_without_rates(side.get(key)) for side in (checkpoint["config"], config))
         if there != here:
             there, here = _difference(key, there, here)
             raise ValueError(
                 f"ckpt={path} was trained with {there}, this command says {here}: "
                 "leave that option out to go on with that run, or leave ckpt out to train anew"
             )
+
+
+def _without_rates(section: object) -> object:
+    if not isinstance(section, Mapping):
+        return section
+    return {key: value for key, value in section.items() if key not in LEARNING_RATES}
 
 
 def _difference(key: str, there: object, here: object) -> tuple[str, str]:

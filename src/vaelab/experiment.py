@@ -91,11 +91,11 @@ class Experiment(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimizer = self.optimizer(self.parameters())
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
+        # From the configuration, not from a checkpoint's optimizer state: a run may go on with another rate.
+        self.learning_rates = [group["lr"] for group in optimizer.param_groups]
         return optimizer
 
-    def on_train_start(self) -> None:
+    def on_fit_start(self) -> None:
         self.steps = int(self.trainer.estimated_stepping_batches)  # a property that counts batches: ask it once
         self.since_logged = Mean()
 
@@ -105,8 +105,8 @@ class Experiment(LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         step = self.global_step
         factor = self.lr(step, self.steps)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["initial_lr"] * factor
+        for group, rate in zip(self.trainer.optimizers[0].param_groups, self.learning_rates, strict=True):
+            group["lr"] = rate * factor
         beta = self.beta(step, self.steps)
         inference, loss = self.infer(batch[0], beta)
         self.since_logged.add(self.figures(inference, loss))

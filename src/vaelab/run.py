@@ -97,7 +97,7 @@ def prepare(run: Run) -> Parts:
         raise ValueError(f"name must be the plain name of a folder, got {name!r}")
     seed = whole("seed", config["seed"], 0)
     whole("epochs", config["epochs"])
-    whole("trainer.max_epochs", trainer["max_epochs"])
+    whole("trainer.max_epochs", trainer["max_epochs"])  # the same number, unless somebody says it there
     one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
     hardware.check_accelerator(trainer["accelerator"])
     processes = hardware.count_processes(trainer["accelerator"], trainer["devices"])
@@ -119,8 +119,7 @@ def prepare(run: Run) -> Parts:
     if not _is_started_by_an_engine():
         data.prepare_data()
     data.setup()
-    whole_batches = data.batch_size % processes
-    if whole_batches:
+    if data.batch_size % processes:
         raise ValueError(f"data.batch_size={data.batch_size} does not split evenly over {processes} processes")
     trains_here = processes == 1 or _is_started_by_an_engine()
     return Parts(
@@ -146,8 +145,9 @@ def check_resumable(run: Run) -> int:
                 f"ckpt={run.ckpt} is behind {last}, which going on here would overwrite: "
                 f"take that one, or branch off into a directory of its own with name=..."
             )
-    done, epochs = checkpoint["epoch"] + 1, run.config["epochs"]
-    if done >= epochs:
+    done, epochs = checkpoint["epoch"] + 1, run.config["trainer"]["max_epochs"]
+    cut_off_before_its_test = run.resumes_in_place and not (run.directory / results.RESULTS).exists()
+    if done > epochs or (done == epochs and not cut_off_before_its_test):
         raise ValueError(
             f"ckpt={run.ckpt} has its {done} epochs behind it: ask for more than that, not epochs={epochs}"
         )
@@ -189,6 +189,7 @@ def make_trainer(run: Run, experiment: Experiment, data: ImageData, resumed_step
 
 def launch(run: Run) -> None:
     """Check, take the directory, then run here or, with several devices, in one process for each."""
+    log_to_console()
     try:
         with refusing():
             parts = prepare(run)
@@ -244,6 +245,7 @@ def launch_processes(run: Run, processes: int) -> None:
 
 
 def execute_in_child(run: Run) -> None:
+    log_to_console()
     try:
         with refusing():
             parts = prepare(run)
@@ -268,7 +270,7 @@ def _is_first_process() -> bool:
 def execute(run: Run, parts: Parts) -> None:
     """Fit and test; results.json is the last thing that is written, whatever happens."""
     experiment, data, trainer = parts.experiment, parts.data, parts.trainer
-    start_log(run.directory)
+    log_to_file(run.directory)
     introduce(run, parts)
     if trainer.is_global_zero:
         for logger in trainer.loggers:
@@ -333,7 +335,7 @@ def identity(run: Run) -> dict[str, object]:
         "latent": config["latent"],
         "beta": config["beta"]["weight"],
         "seed": config["seed"],
-        "epochs": config["epochs"],
+        "epochs": config["trainer"]["max_epochs"],
     }
 
 
@@ -348,24 +350,25 @@ def how_to_go_on(run: Run) -> str:
     return f"it had finished no epoch, so there is nothing to go on from in {run.directory}"
 
 
-def start_log(directory: Path) -> None:
-    """Messages to the console as they are, and with times, progress included, to train.log; in one process only."""
+def log_to_console() -> None:
+    """vaelab's messages as they are, to standard output, from one process only."""
     root = logging.getLogger("vaelab")
-    for handler in root.handlers[:]:
+    for handler in root.handlers[:]:  # of the job before, in a multirun
         root.removeHandler(handler)
         handler.close()
-    if not _is_first_process():
-        root.addHandler(logging.NullHandler())
-        return
     root.setLevel(logging.DEBUG)
     root.propagate = False
-    file = logging.FileHandler(directory / "train.log", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    console = logging.StreamHandler(sys.stdout)
+    console = logging.StreamHandler(sys.stdout) if _is_first_process() else logging.NullHandler()
     console.setLevel(logging.INFO)
-    for handler in (file, console):
-        root.addHandler(handler)
-    logging.captureWarnings(False)
+    root.addHandler(console)
+
+
+def log_to_file(directory: Path) -> None:
+    """The same with times, and every epoch's line, to train.log."""
+    if _is_first_process():
+        file = logging.FileHandler(directory / "train.log", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logging.getLogger("vaelab").addHandler(file)
 
 
 def introduce(run: Run, parts: Parts) -> None:
