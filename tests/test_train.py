@@ -216,7 +216,7 @@ def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):
         if row["beta"]:
             step = int(row["step"]) - 1
             assert float(row["beta"]) == pytest.approx(beta(step, steps))
-            assert float(row["lr"]) == pytest.approx(5e-3 * rate(step, steps))
+            assert float(row["lr"]) == pytest.approx(8e-3 * rate(step, steps))
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "ddp_cpu"])
@@ -342,7 +342,7 @@ def test_help_waits_for_no_heavy_import():
 def test_cfg_job_prints_the_whole_configuration(tmp_path):
     status, out, err = train(tmp_path, "--cfg", "job", "likelihood=gaussian")
     assert (status, err) == (0, "")
-    for words in ("latent: 20", "_target_: vaelab.conditionals.GaussianLikelihood", "sigma: 1.0", "batch_size: 256"):
+    for words in ("latent: 20", "_target_: vaelab.conditionals.GaussianLikelihood", "sigma: 1.0", "batch_size: 512"):
         assert words in out
     assert not list(tmp_path.iterdir())
 

@@ -20,7 +20,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[nn.Parameter],
-        lr: float = 5e-3,
+        lr: float = 1e-2,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
         adam_lr: float = 5e-3,
