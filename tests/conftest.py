@@ -1,6 +1,7 @@
 """What the tests share: train.py as a function and as a process, and a configuration that is small."""
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -58,7 +59,11 @@ def command(monkeypatch, tmp_path, capfd):
         out, err = capfd.readouterr()
         return status, out, err
 
-    return run
+    yield run
+    logger = logging.getLogger("vaelab")
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:

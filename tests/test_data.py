@@ -127,11 +127,12 @@ def offline(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_missing_data_fall_back_under_another_name(tmp_path, caplog):
-    images = ImageData("mnist", 64, 100, val=6_000, root=str(tmp_path))
+    images = ImageData("mnist", 600, 100, val=6_000, root=str(tmp_path))
     images.prepare_data()
     images.setup()
     assert images.is_stand_in
     assert images.describe() == {"name": "mnist5k", "train": 3_600, "val": 400, "test": 1_000, "binarize": "none"}
+    assert images.batch_size == 64
     assert "mnist5k" in caplog.text
 
 

@@ -35,6 +35,7 @@ FILES = {
 }
 DOWNLOAD_TIMEOUT_S = 15
 MNIST_TRAIN = 60_000
+STAND_IN_BATCH = 64  # a batch of MNIST's size would leave mnist5k a handful of steps per epoch
 REMEDIES = "point data.root (or $VAELAB_DATA) at a folder that holds it, or take data=mnist5k"
 
 
@@ -282,8 +283,9 @@ class ImageData(LightningDataModule):
         images = self._read()
         self.name = images.name
         available = len(images.train_images)
-        if self.is_stand_in:
-            self.val = self.val * available // MNIST_TRAIN  # the same share of fewer images
+        if self.is_stand_in:  # the same shares of fewer images
+            self.val = self.val * available // MNIST_TRAIN
+            self.batch_size = min(self.batch_size, max(STAND_IN_BATCH, self.batch_size * available // MNIST_TRAIN))
         if self.val >= available:
             raise ValueError(f"data.val={self.val} leaves no training image of {available}: take a smaller one")
         tail = available - self.val

@@ -357,7 +357,6 @@ def log_to_console() -> None:
         root.removeHandler(handler)
         handler.close()
     root.setLevel(logging.DEBUG)
-    root.propagate = False
     console = logging.StreamHandler(sys.stdout) if _is_first_process() else logging.NullHandler()
     console.setLevel(logging.INFO)
     root.addHandler(console)
