@@ -97,8 +97,9 @@ def curves(history: dict[str, dict[str, tuple[list[float], list[float]]]], title
                 linewidth=1.4,
                 marker="." if len(epochs) < 3 else "",
             )
-            shown += [value for epoch, value in zip(epochs, values, strict=True) if epoch > 1] or values
-        if shown:  # the first epoch's fall would press all the rest into a line
+            start = 0.05 * epochs[-1]
+            shown += [value for epoch, value in zip(epochs, values, strict=True) if epoch > start]
+        if shown:  # the fall of the first steps would press all the rest into a line
             low, high = min(shown), max(shown)
             margin = 0.06 * (high - low) or 1.0
             axes.set_ylim(low - margin, high + margin)
