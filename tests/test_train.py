@@ -224,7 +224,11 @@ def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):
 def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, accelerator, how):
     status, out, err = stop_in_epoch(tmp_path, "run", 2, how, f"accelerator={accelerator}")
     assert status == 1, out + err
-    assert err == "error: interrupted; go on with: python train.py ckpt=outputs/runs/run/checkpoints/last.ckpt\n"
+    assert "Traceback" not in err
+    # A process that gloo's threads die in may have its own last word before.
+    assert err.splitlines()[-1] == (
+        "error: interrupted; go on with: python train.py ckpt=outputs/runs/run/checkpoints/last.ckpt"
+    )
     assert not (tmp_path / "outputs/runs/run/results.json").exists()
 
 
