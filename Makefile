@@ -23,7 +23,7 @@ env: .venv/installed
 	@touch $@
 
 train: env
-	@$(BIN)/python train.py model=vae latent=20 $(ARGS)
+	@$(BIN)/python train.py $(ARGS)
 
 test: env
 	$(BIN)/ruff check .

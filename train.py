@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaelab.checks import Refused, cannot_use
+from vaelab.checks import Interrupted, Refused, cannot_use
 
 CONF = Path(__file__).resolve().parent / "conf"
 
@@ -25,6 +25,7 @@ CONF = Path(__file__).resolve().parent / "conf"
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
     try:
+        check_name(sys.argv[1:])
         sys.argv[1:] = with_overrides_of_resumed_run(sys.argv[1:])
         compose()
     except Refused as error:
@@ -52,7 +53,7 @@ def compose(config: DictConfig) -> None:
     try:
         launch(run)
     except Refused as error:
-        if run.multirun:
+        if run.multirun and not isinstance(error, Interrupted):
             print(f"error: {run.directory}: {error}", file=sys.stderr)
             raise  # Hydra goes on with the other jobs and hands the first error on at the end
         fail(str(error))  # an exit, not an exception: Hydra would add lines of its own
@@ -65,6 +66,15 @@ def fail(line: str) -> None:
     sys.exit(1)
 
 
+def check_name(arguments: list[str]) -> None:
+    """Before Hydra makes the directory: a name is the plain name of a folder."""
+    for argument in arguments:
+        option, _, name = argument.partition("=")
+        name = name.strip("'\"")
+        if option == "name" and (Path(name).name != name or not name.strip()):
+            raise Refused(f"name must be the plain name of a folder, got {name!r}")
+
+
 def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     """`ckpt=X/checkpoints/last.ckpt` stands for the command that began run X, in X's own directory.
 
@@ -73,7 +83,10 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     typed = [argument for argument in arguments if argument.startswith("ckpt=")]
     if not typed:
         return arguments
-    directory = Path(typed[-1].removeprefix("ckpt=").strip("'\"")).resolve().parent.parent
+    ckpt = typed[-1].removeprefix("ckpt=").strip("'\"")
+    # A path may hold what means something in Hydra's grammar: a sweep's directories are full of = and commas.
+    arguments = [argument for argument in arguments if argument not in typed] + [f"ckpt={quoted(ckpt)}"]
+    directory = Path(ckpt).resolve().parent.parent
     saved = directory / ".hydra" / "overrides.yaml"
     if not saved.is_file():
         return arguments  # a checkpoint on its own: the command line has to say what it belongs to

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +62,15 @@ COMMANDS = [
     (["evaluation.nll_samples=-1"], ["evaluation.nll_samples must be a whole number of at least 0", "-1"]),
     (["evaluation.checkpoint=bset"], ["evaluation.checkpoint must be one of best, last", "'bset'"]),
     (["pictures.every=0"], ["pictures.every must be a whole number of at least 1", "0"]),
-    (["trainer.precision=8"], ["8", "precision"]),
+    (["trainer.precision=8"], ["trainer.precision must be one of auto", "8"]),
+    (["accelerator=ddp_cpu", "+trainer.speed=3"], ["speed"]),
+    (["trainer.log_every_n_steps=0"], ["trainer.log_every_n_steps must be a whole number of at least 1", "0"]),
+    (["trainer.check_val_every_n_epoch=0"], ["trainer.check_val_every_n_epoch", "0"]),
     (["trainer.max_epoch=3"], ["no option 'trainer.max_epoch'", "trainer.max_epochs"]),
     (["+trainer.speed=3"], ["speed"]),
     (["trainer.devices=0"], ["trainer.devices must be a whole number of at least 1", "0"]),
     (["accelerator=ddp_cpu", "data.batch_size=63"], ["data.batch_size=63", "2 processes"]),
+    (["accelerator=ddp_cpu", "data.eval_batch_size=1"], ["2 processes share a batch of 1"]),
     (["name=a/b"], ["name must be the plain name of a folder", "'a/b'"]),
     (["name=''"], ["name must be the plain name of a folder", "''"]),
     (["ckpt=nowhere/last.ckpt"], ["ckpt=nowhere/last.ckpt: no such file"]),
@@ -207,6 +212,27 @@ def test_a_checkpoint_of_another_optimizer(command, runs):
     assert "vaelab.optimizers.Muon" in err
 
 
+def test_going_on_with_other_data(command, runs):
+    err = refused(command, runs, "ckpt=outputs/runs/small/checkpoints/last.ckpt", "data.batch_size=32", "epochs=4")
+    assert "'batch_size': 64" in err
+    assert "'batch_size': 32" in err
+
+
+def test_a_refused_job_leaves_a_directory_that_is_not_its_own(command, runs):
+    (runs / "outputs/runs/small/results.json").unlink()
+    before = tree(runs)
+    status, _, err = command("-m", *SMALL, "hydra.sweep.dir=outputs/runs", "hydra.sweep.subdir=small")
+    assert status != 0
+    assert "exists already" in err
+    assert {name: content for name, content in tree(runs).items() if not name.endswith("multirun.yaml")} == before
+
+
+def test_folders_that_the_user_made_stay(command, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setattr("vaelab.STARTED", time.time() + 1)  # they are older than the command
+    refused(command, tmp_path, *SMALL, "latent=0", "hydra.run.dir=mine")
+
+
 def test_a_checkpoint_behind_the_last_one_would_overwrite_it(command, runs):
     folder = runs / "outputs/runs/small/checkpoints"
     early = torch.load(folder / "last.ckpt", weights_only=True)
@@ -272,9 +298,10 @@ def test_a_full_disk(command, tmp_path, monkeypatch):
     real, written = Path.write_bytes, []
 
     def full(path: Path, content: bytes) -> int:
-        if path.name.startswith(".last.ckpt") and written:
-            raise OSError(28, "No space left on device")
-        written.append(path)
+        if path.name.startswith(".last.ckpt"):
+            if written:
+                raise OSError(28, "No space left on device")
+            written.append(path)
         return real(path, content)
 
     monkeypatch.setattr(checkpoints.Path, "write_bytes", full)

@@ -9,7 +9,7 @@ import torch
 
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
 
-GOOD = {"state_dict": {"w": torch.ones(3)}, "config": {"latent": 20}, "epoch": 4, "global_step": 10}
+GOOD = {"state_dict": {"w": torch.ones(3)}, "config": {"latent": 20}, "data": {}, "epoch": 4, "global_step": 10}
 
 
 class Bomb:

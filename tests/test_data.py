@@ -58,7 +58,14 @@ def test_files_are_read_gzipped_or_not(root, arrays):
     np.testing.assert_array_equal(images.sets["val"].labels.numpy(), arrays["train_labels"][40:])
     np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), arrays["test_images"])
     assert images.sets["train"].images.dtype == torch.uint8
-    assert images.describe() == {"name": "mnist", "train": 40, "val": 10, "test": 20, "binarize": "none"}
+    assert images.describe() == {
+        "name": "mnist",
+        "train": 40,
+        "val": 10,
+        "test": 20,
+        "binarize": "none",
+        "batch_size": 8,
+    }
 
 
 def test_limits_leave_the_validation_where_it_is(root, arrays):
@@ -131,7 +138,9 @@ def test_missing_data_fall_back_under_another_name(tmp_path, caplog):
     images.prepare_data()
     images.setup()
     assert images.is_stand_in
-    assert images.describe() == {"name": "mnist5k", "train": 3_600, "val": 400, "test": 1_000, "binarize": "none"}
+    assert images.describe() == {
+        "name": "mnist5k", "train": 3_600, "val": 400, "test": 1_000, "binarize": "none", "batch_size": 64,
+    }  # fmt: skip
     assert images.batch_size == 64
     assert "mnist5k" in caplog.text
 

@@ -43,7 +43,7 @@ def test_the_stated_standard_error_is_the_spread_of_repeated_estimates():
     assert 0.8 < float(spread.mean() / stated.mean()) < 1.25
 
 
-def test_the_chunk_changes_memory_and_no_number_of_samples():
+def test_the_chunk_changes_memory_and_not_the_number_of_samples():
     model, x = vae(), torch.rand(9, *IMAGE)
     for chunk in (1, 10, 1_000):
         assert log_weights(model, x, samples=11, chunk=chunk).shape == (11, 9)

@@ -7,6 +7,7 @@ from test_compositions import composed, experiment
 
 from vaelab.data import ImageData
 from vaelab.experiment import Experiment, TrainingDiverged
+from vaelab.hardware import Bfloat16Products
 
 
 def small_data(**options) -> ImageData:
@@ -96,13 +97,12 @@ def test_an_autoencoder_reports_no_bound():
 
 def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_lower():
     module = module_of("optimizer.lr=1e20", "lr=constant")
-    with pytest.raises(TrainingDiverged, match=r"the loss became .* by step .*lr 1e\+20.*lower optimizer\.lr"):
+    with pytest.raises(TrainingDiverged, match=r"the loss became .* by step .*: lower optimizer\.lr"):
         fit(module, small_data(), epochs=3)
 
 
-def test_the_training_loop_never_waits_for_the_device(monkeypatch):
-    """Numbers are read off a tensor on logging steps alone."""
-    reads = []
+def test_the_training_loop_waits_for_the_device_on_logging_steps_alone(monkeypatch):
+    reads, by_step = [], {}
     for name in ("item", "tolist", "__float__", "cpu", "numpy"):
         original = getattr(torch.Tensor, name)
 
@@ -111,16 +111,60 @@ def test_the_training_loop_never_waits_for_the_device(monkeypatch):
             return _original(self, *arguments, **keywords)
 
         monkeypatch.setattr(torch.Tensor, name, watched)
+
+    class Watched(Experiment):
+        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
+            reads.clear()
+            loss = super().training_step(batch, index)
+            by_step[index] = list(reads)
+            return loss
+
+    module = module_of()
+    module.__class__ = Watched
+    fit(module, small_data(batch_size=32))  # 8 steps, every second one logs
+    assert [index for index, seen in sorted(by_step.items()) if seen] == [1, 3, 5, 7]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_gradients_are_clipped_whatever_the_precision(precision, clip):
+    """What a diverged run's message recommends has to work with the optimizer that it ran with."""
+    norms = []
+
+    class Watched(Experiment):
+        def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+            if self.model.posterior.network[1][0].weight.grad is not None:
+                gradients = [parameter.grad.norm() for parameter in self.parameters()]
+                norms.append(float(torch.stack(gradients).norm()))
+
+    module = module_of()
+    module.__class__ = Watched
+    options = {"plugins": [Bfloat16Products("cpu")]} if precision == "bf16-mixed" else {"precision": precision}
+    fit(module, small_data(), gradient_clip_val=clip, **options)
+    assert (max(norms) <= 0.5 * 1.01) == (clip is not None)
+
+
+def test_evaluation_is_in_full_precision_also_of_a_bf16_run():
     module, data = module_of(), small_data()
-    data.setup()
-    x = data.scale(data.sets["train"].images[:64])
-    fit(module, data)
-    reads.clear()
-    module._trainer = None
-    inference, loss = module.infer(x, 1.0)
-    module.since_logged.add(module.figures(inference, loss))
-    loss.mean().backward()
-    assert reads == []
+    trainer = fit(module, data, plugins=[Bfloat16Products("cpu")])
+    trainer.test(module, datamodule=data, verbose=False)
+    x = data.scale(data.sets["test"].images)
+    with torch.no_grad():
+        exact = float(module.model(x).kl.mean())
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = float(module.model(x).kl.mean())
+    assert module.results["rate"] == pytest.approx(exact, rel=1e-6)
+    assert rounded != pytest.approx(exact, rel=1e-6)
+
+
+def test_weights_that_the_last_step_broke_are_no_success():
+    module, data = module_of("optimizer.lr=1e30", "lr=constant"), small_data(train=64, val=0)
+    trainer = fit(module, data)  # one step: its own loss is still finite, and so are weights of 1e30
+    with pytest.raises(TrainingDiverged, match="the loss became"):
+        trainer.test(module, datamodule=data, verbose=False)
+    module.model.posterior.network[1][0].bias.data[0] = float("nan")
+    with pytest.raises(TrainingDiverged, match="nan"):
+        module.on_train_epoch_end()
 
 
 def test_sample_counts_of_one_have_no_standard_error():

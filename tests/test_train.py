@@ -48,7 +48,14 @@ def test_results_say_what_the_run_was_and_reached(finished):
     assert written["steps"] == 2 * 512 // 64
     # 784-32-8 and 4-32-784, each with its bias
     assert written["parameters"] == 785 * 32 + 33 * 8 + 5 * 32 + 33 * 784
-    assert written["data"] == {"name": "mnist5k", "train": 512, "val": 128, "test": 200, "binarize": "none"}
+    assert written["data"] == {
+        "name": "mnist5k",
+        "train": 512,
+        "val": 128,
+        "test": 200,
+        "binarize": "none",
+        "batch_size": 64,
+    }
     test = written["test"]
     assert set(test) == {
         "loss", "elbo", "rate", "distortion", "mse", "nll", "nll_samples", "nll_stderr", "gap", "active_units",
@@ -232,6 +239,61 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, accelerator, how)
     assert not (tmp_path / "outputs/runs/run/results.json").exists()
 
 
+def test_a_run_knows_its_best_weights_after_it_went_on(finished, tmp_path):
+    """Without a step the bound stays what it was: the record must not pass to weights that are not better."""
+    run = tmp_path / "elsewhere" / "small"  # also where the directory was moved
+    shutil.copytree(finished, run)
+    status, out, err = train(tmp_path, f"ckpt={run}/checkpoints/last.ckpt", "epochs=3", "optimizer.lr=0", "lr=constant")
+    assert status == 0, out + err
+    epochs = {
+        name: torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("best", "last")
+    }
+    assert epochs == {"best": 1, "last": 2}
+
+
+def test_the_best_and_not_the_last_weights_are_tested(tmp_path):
+    overfits = ("data.train=64", "data.batch_size=8", "epochs=40", "lr=constant", "data.val=400")
+    for which in ("best", "last"):
+        status, out, err = train(tmp_path, *SMALL, *overfits, f"evaluation.checkpoint={which}", f"name={which}")
+        assert status == 0, out + err
+    best, last = (results(tmp_path / "outputs/runs" / which)["test"] for which in ("best", "last"))
+    rows = [float(row["val/elbo"]) for row in metrics(tmp_path / "outputs/runs/best") if row["val/elbo"]]
+    assert max(rows) > rows[-1] + 1
+    assert best["elbo"] > last["elbo"] + 1
+
+
+def test_a_sweeps_directory_can_be_gone_on_from(finished, tmp_path):
+    run = tmp_path / "sweep" / "beta.weight=0.5,latent=4"
+    shutil.copytree(finished, run)
+    status, out, err = train(tmp_path, "ckpt=sweep/beta.weight=0.5,latent=4/checkpoints/last.ckpt", "epochs=3")
+    assert status == 0, out + err
+    assert results(run)["steps"] == 24
+
+
+def test_ctrl_c_ends_a_multirun(tmp_path):
+    process = start(tmp_path, "-m", *LONG, "latent=2,3", "hydra.sweep.dir=s", "hydra.sweep.subdir=${latent}")
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "s/2/checkpoints/last.ckpt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err == "error: interrupted; go on with: python train.py ckpt=s/2/checkpoints/last.ckpt\n"
+    assert not (tmp_path / "s/3").exists()
+
+
+def test_nobody_reading_does_not_stop_a_run(tmp_path):
+    process = start(tmp_path, *SMALL, "name=piped")
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert "Logging error" not in err
+    assert results(tmp_path / "outputs/runs/piped")["status"] == "completed"
+
+
 def test_a_run_that_was_killed_before_its_test_is_tested(finished, tmp_path):
     run = tmp_path / "outputs" / "runs" / "small"
     shutil.copytree(finished, run)
@@ -309,8 +371,8 @@ def test_two_processes_take_the_very_steps_of_one_where_there_is_no_noise(tmp_pa
 
 def test_a_multirun_of_two_processes_each(tmp_path):
     status, out, err = train(
-        tmp_path, "-m", *SMALL, "latent=2,3", "accelerator=ddp_cpu", "epochs=1", "hydra.sweep.dir=s",
-        "hydra.sweep.subdir=latent-${latent}",
+        tmp_path, "-m", *SMALL, "latent=2,3", "accelerator=ddp_cpu", "data.eval_batch_size=199", "epochs=1",
+        "hydra.sweep.dir=s", "hydra.sweep.subdir=latent-${latent}",
     )  # fmt: skip
     assert status == 0, out + err
     assert {path.parent.name: results(path.parent)["latent"] for path in (tmp_path / "s").glob("*/results.json")} == {

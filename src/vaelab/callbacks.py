@@ -136,21 +136,32 @@ class EpochProgress(Callback):
             self.bar = None
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """``best.ckpt``, whose record survives that the run directory is moved, and is not taken to another one."""
+
+    @property
+    def path(self) -> Path:
+        return Path(self.dirpath) / "best.ckpt"
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Lightning stores absolute paths, and forgets the record where they are not this directory's."""
+        if self.path.is_file() and state_dict["best_model_score"] is not None:
+            path, score = str(self.path), state_dict["best_model_score"]
+            self.best_model_path = self.kth_best_model_path = path
+            self.best_model_score = self.kth_value = score
+            self.best_k_models = {path: score}
+
+
 def checkpoints(directory: Path, has_bound: bool, validates: bool) -> list[ModelCheckpoint]:
     """``last.ckpt`` after every epoch, and ``best.ckpt`` by the validation's bound at β = 1, whatever β trains."""
     # After the epoch, not within it: a resumed run then starts with a whole epoch, the same as if never stopped.
-    common = {
-        "dirpath": directory / "checkpoints",
-        "save_on_train_epoch_end": True,
-        "enable_version_counter": False,
-    }
-    callbacks = [ModelCheckpoint(filename="last", **common)]
-    if validates:
-        monitor, mode = ("val/elbo", "max") if has_bound else ("val/distortion", "min")
-        callbacks.append(
-            ModelCheckpoint(filename="best", monitor=monitor, mode=mode, auto_insert_metric_name=False, **common)
-        )
-    return callbacks
+    common = {"dirpath": directory / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
+    last = ModelCheckpoint(filename="last", **common)
+    if not validates:
+        return [last]
+    monitor, mode = ("val/elbo", "max") if has_bound else ("val/distortion", "min")
+    # The best first, so that the last one, from which a run goes on, knows of it.
+    return [BestCheckpoint(filename="best", monitor=monitor, mode=mode, **common), last]
 
 
 class EventFiles(TensorBoardLogger):

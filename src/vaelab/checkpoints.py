@@ -58,7 +58,7 @@ def read_checkpoint(path: Path) -> dict:
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, BadZipFile) as error:
         raise ValueError(f"ckpt={path} is no checkpoint, or a damaged one ({_first_line(error)})") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "config", "epoch"} <= checkpoint.keys():
+    if not isinstance(checkpoint, dict) or not {"state_dict", "config", "data", "epoch"} <= checkpoint.keys():
         raise ValueError(f"ckpt={path} is no checkpoint of a vaelab run: it lacks weights, configuration or epoch")
     return checkpoint
 

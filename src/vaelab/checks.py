@@ -8,6 +8,10 @@ class Refused(Exception):
     """What the user asked for cannot be done; the message is the one line that says why and what to do."""
 
 
+class Interrupted(Refused):
+    """The user or the system ended the run: no other job is to be begun."""
+
+
 def cannot_use(error: OSError) -> str:
     """What the file system objected to, in one line."""
     place = error.filename or "a file"

@@ -272,7 +272,7 @@ class ImageData(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Fetch what is missing; Lightning calls this once per machine."""
-        if self.wanted == "mnist" and locate(self.folder) is None:
+        if not self.sets and self.wanted == "mnist" and locate(self.folder) is None:
             log.info(f"no MNIST under {self.folder}: trying torchvision's download")
             self._why_missing = download(self.root) or ""
 
@@ -320,7 +320,7 @@ class ImageData(LightningDataModule):
     def describe(self) -> dict[str, str | int]:
         """What results.json says of the data."""
         sizes = {which: len(images) for which, images in self.sets.items()}
-        return {"name": self.name, **sizes, "binarize": self.binarize}
+        return {"name": self.name, **sizes, "binarize": self.binarize, "batch_size": self.batch_size}
 
     def train_dataloader(self) -> DataLoader:
         return self._loader("train", self.batch_size, self.seed)

@@ -34,7 +34,8 @@ def squared_error(model: LatentVariableModel, inference: Inference) -> Tensor:
 def log_weights(model: LatentVariableModel, x: Tensor, samples: int, chunk: int) -> Tensor:
     """Importance weights log p(x|z) + log p(z) - log q(z|x), z from q: ``(samples, B)``.
 
-    The images are encoded once; at most ``chunk`` of them are decoded at a time, which bounds the memory.
+    The images are encoded once; about ``chunk`` codes are decoded at a time, or one per image where the images are
+    more, which bounds the memory. Another chunk draws other codes of the same kind.
     """
     q, p = model.encode(x), model.prior(model.posterior)
     weights = []
@@ -68,7 +69,8 @@ class Mean:
     def __init__(self) -> None:
         self.sums: Tensor | None = None
         self.names: list[str] = []
-        self.count = 0
+        self.count = 0  # images in this process
+        self.total = 0  # images in all of them, once computed
 
     def add(self, figures: Mapping[str, Tensor]) -> None:
         sums = torch.stack([figure.detach().sum() for figure in figures.values()])
@@ -84,6 +86,7 @@ class Mean:
             return {}
         count = self.sums.new_tensor([self.count])
         *sums, count = all_sum(torch.cat([self.sums, count])).tolist()
+        self.total = round(count)
         return {name: value / count for name, value in zip(self.names, sums, strict=True)}
 
 

@@ -1,5 +1,6 @@
 """The LightningModule: one step for train, val and test around a model and its objective."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -76,6 +77,7 @@ class Experiment(LightningModule):
         self.steps = 1
         self.latest: dict[str, float] = {}  # the last training metrics, for whoever shows progress
         self.results: dict[str, float] = {}
+        self.tested_images = 0
 
     # ---- one step ------------------------------------------------------------------------------------------
 
@@ -118,13 +120,7 @@ class Experiment(LightningModule):
         """Straight to the loggers: Lightning's own log() would cost every step, and this waits for the device."""
         figures = self.since_logged.compute(self._all_sum)
         self.since_logged = Mean()
-        loss = figures["loss"]
-        if loss != loss or abs(loss) == float("inf"):
-            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-            raise TrainingDiverged(
-                f"the loss became {loss} by step {step + 1} (epoch {self.current_epoch + 1}, lr {lr:g}, "
-                f"beta {beta:g}): lower optimizer.lr, or clip with trainer.gradient_clip_val=1"
-            )
+        self._require_finite(figures["loss"])
         metrics = {f"train/{name}": value for name, value in figures.items()}
         metrics |= {"beta": beta, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
         metrics["epoch"] = (
@@ -134,18 +130,33 @@ class Experiment(LightningModule):
         for logger in self.loggers:
             logger.log_metrics(metrics, step=step + 1)
 
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss became {loss} by step {self.global_step + 1} (epoch {self.current_epoch + 1}): "
+                "lower optimizer.lr, or clip with trainer.gradient_clip_val=1"
+            )
+
+    def on_train_epoch_end(self) -> None:
+        """The losses were those before each step; the weights after the last one are what is about to be saved."""
+        if not all(parameter.isfinite().all() for parameter in self.parameters()):
+            self._require_finite(math.nan)
+
     # ---- evaluation ----------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
         self.means = Mean()
 
     def validation_step(self, batch: Batch, index: int) -> None:
+        if not len(batch[0]):
+            return  # of a last batch smaller than the number of processes this one has no share
         with self._evaluating(index):
             inference, loss = self.infer(batch[0], self.beta(self.global_step, self.steps))
             self.means.add(self.figures(inference, loss))
 
     def on_validation_epoch_end(self) -> None:
         figures = self.means.compute(self._all_sum)
+        self._require_finite(figures["loss"])
         metrics = {f"val/{name}": value for name, value in figures.items()}
         self.log_dict(metrics, logger=False)  # for the checkpoints to choose by; already summed over processes
         for logger in self.loggers:
@@ -157,6 +168,8 @@ class Experiment(LightningModule):
 
     def test_step(self, batch: Batch, index: int) -> None:
         x, _ = batch
+        if not len(x):
+            return
         with self._evaluating(index):
             inference, loss = self.infer(x, self.beta(self.steps, self.steps))
             figures = self.figures(inference, loss)
@@ -172,10 +185,11 @@ class Experiment(LightningModule):
     def on_test_epoch_end(self) -> None:
         """``results``: the test section of results.json."""
         results = self.means.compute(self._all_sum)
+        self._require_finite(results["loss"])
+        self.tested_images = self.means.total
         if "nll" in results:
-            images = len(self.trainer.datamodule.sets["test"])
             results["nll_samples"] = self.nll_samples
-            results["nll_stderr"] = (results.pop("nll_variance") / images) ** 0.5
+            results["nll_stderr"] = (results.pop("nll_variance") / self.tested_images) ** 0.5
             results["gap"] = -results["elbo"] - results["nll"]
         if self.model.has_bound:
             results["active_units"] = self.active_units.compute(self._all_sum)
@@ -198,3 +212,4 @@ class Experiment(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["config"] = self.config
+        checkpoint["data"] = self.trainer.datamodule.describe()

@@ -4,8 +4,23 @@ import platform
 from pathlib import Path
 
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 
 from vaelab.checks import one_of, whole
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+
+
+class Bfloat16Products(MixedPrecision):
+    """bf16-mixed that clips gradients under fused optimizers too.
+
+    Lightning refuses that for the sake of loss scaling, which float16 needs and bfloat16 has not.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__("bf16-mixed", device)
+
+    clip_gradients = Precision.clip_gradients
 
 
 def check_accelerator(accelerator: str) -> str:
@@ -46,7 +61,7 @@ def count_processes(accelerator: str, devices: int | str) -> int:
 
 def resolve_precision(precision: str, accelerator: str) -> str:
     """``auto`` is bf16-mixed where the device multiplies bfloat16 natively, else 32-true."""
-    if precision != "auto":
+    if one_of("trainer.precision", precision, PRECISIONS) != "auto":
         return precision
     kind = resolve(accelerator)
     if kind == "cuda":

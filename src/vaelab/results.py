@@ -37,11 +37,13 @@ def claim(directory: Path, resumes: bool) -> None:
 
 
 def release(directory: Path) -> None:
-    """Remove ``directory`` and the folders that it lies in, as far as nothing is in them."""
-    for folder in (directory, *directory.parents):
+    """Remove ``directory``, where Hydra made it for nothing, and the folders of runs that it alone was in."""
+    if not directory.is_dir() or directory.stat().st_ctime < vaelab.STARTED:
+        return  # it was there before: the user's
+    for folder in (directory, *(parent for parent in directory.parents if parent.name in ("runs", "outputs"))):
         try:
             folder.rmdir()
-        except OSError:  # not empty, or not there: the first that is somebody else's
+        except OSError:  # not empty: the first that is somebody else's
             return
 
 

@@ -6,6 +6,7 @@ and a process that DDP starts can do a run without one.
 
 import logging
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -26,9 +27,9 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vaelab import hardware, noise, results
-from vaelab.callbacks import EpochProgress, EventFiles, MetricsFile, Pictures, SaveMetrics, checkpoints
+from vaelab.callbacks import BestCheckpoint, EpochProgress, EventFiles, MetricsFile, Pictures, SaveMetrics, checkpoints
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
-from vaelab.checks import Refused, cannot_use, one_of, whole
+from vaelab.checks import Interrupted, Refused, cannot_use, one_of, whole
 from vaelab.data import ImageData
 from vaelab.experiment import Experiment, TrainingDiverged
 
@@ -57,6 +58,15 @@ class Run:
 
 
 @dataclass
+class Progress:
+    """How far a run is when it begins: at nothing, or where its checkpoint left it."""
+
+    step: int = 0
+    epochs: int = 0
+    data: dict | None = None  # what it was trained on so far
+
+
+@dataclass
 class Parts:
     """The objects of a run, made and checked before anything is written."""
 
@@ -64,7 +74,7 @@ class Parts:
     experiment: Experiment
     trainer: Trainer | None  # None where the processes that train are yet to be started
     processes: int
-    resumed_step: int
+    resumed: Progress
 
 
 # ---- check -----------------------------------------------------------------------------------------------------
@@ -92,16 +102,15 @@ def _one_line(error: BaseException) -> str:
 def prepare(run: Run) -> Parts:
     """Make every part and check that they fit; nothing is written but downloaded data."""
     config = run.config
-    name, evaluation, trainer = config["name"], config["evaluation"], config["trainer"]
-    if not isinstance(name, str) or Path(name).name != name or not name.strip():
-        raise ValueError(f"name must be the plain name of a folder, got {name!r}")
+    evaluation, trainer = config["evaluation"], config["trainer"]
     seed = whole("seed", config["seed"], 0)
     whole("epochs", config["epochs"])
-    whole("trainer.max_epochs", trainer["max_epochs"])  # the same number, unless somebody says it there
+    for interval in ("max_epochs", "log_every_n_steps", "check_val_every_n_epoch"):
+        whole(f"trainer.{interval}", trainer[interval])
     one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
     hardware.check_accelerator(trainer["accelerator"])
     processes = hardware.count_processes(trainer["accelerator"], trainer["devices"])
-    resumed_step = check_resumable(run)
+    resumed = check_resumable(run)
     # Before the first product, so that torch's threads inherit it: the gradients of pixels that are never lit get
     # ever smaller, and arithmetic on denormal numbers is many times slower.
     torch.set_flush_denormal(True)
@@ -119,22 +128,29 @@ def prepare(run: Run) -> Parts:
     if not _is_started_by_an_engine():
         data.prepare_data()
     data.setup()
+    if resumed.data not in (None, data.describe()):
+        raise ValueError(
+            f"ckpt={run.ckpt} was trained on {resumed.data}, and this command on {data.describe()}: "
+            "go on with the same, or leave ckpt out to train anew"
+        )
+    smallest = min([data.eval_batch_size, *(len(images) for images in data.sets.values() if len(images))])
+    if smallest < processes:
+        raise ValueError(f"every process needs an image to evaluate: {processes} processes share a batch of {smallest}")
     if data.batch_size % processes:
         raise ValueError(f"data.batch_size={data.batch_size} does not split evenly over {processes} processes")
-    trains_here = processes == 1 or _is_started_by_an_engine()
-    return Parts(
-        data,
-        experiment,
-        make_trainer(run, experiment, data, resumed_step) if trains_here else None,
-        processes,
-        resumed_step,
-    )
+    if processes == 1 or _is_started_by_an_engine():
+        trainer = make_trainer(config["trainer"], run, experiment, data, resumed)
+    else:
+        # Only to hear now, in one process, what is wrong with its options.
+        make_trainer({**config["trainer"], "devices": 1, "strategy": "auto"}, run, experiment, data, resumed)
+        trainer = None
+    return Parts(data, experiment, trainer, processes, resumed)
 
 
-def check_resumable(run: Run) -> int:
-    """The step at which ``run`` goes on; a ValueError where its checkpoint is none, another's or at its end."""
+def check_resumable(run: Run) -> Progress:
+    """Where ``run`` goes on; a ValueError where its checkpoint is none, another's or at its end."""
     if run.ckpt is None:
-        return 0
+        return Progress()
     checkpoint = read_checkpoint(run.ckpt)
     check_fits(run.ckpt, checkpoint, run.config)
     last = run.directory / results.LAST
@@ -151,22 +167,27 @@ def check_resumable(run: Run) -> int:
         raise ValueError(
             f"ckpt={run.ckpt} has its {done} epochs behind it: ask for more than that, not epochs={epochs}"
         )
-    return checkpoint["global_step"]
+    return Progress(checkpoint["global_step"], done, checkpoint["data"])
 
 
-def make_trainer(run: Run, experiment: Experiment, data: ImageData, resumed_step: int) -> Trainer:
+def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageData, resumed: Progress) -> Trainer:
     """Lightning's Trainer from the configuration; what it prints on its own account is said elsewhere."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    options = dict(run.config["trainer"])
-    options["precision"] = hardware.resolve_precision(options["precision"], options["accelerator"])
+    plugins = [AtomicCheckpointIO()]
+    options = dict(options)
+    precision = hardware.resolve_precision(options.pop("precision"), options["accelerator"])
+    if precision == "bf16-mixed":
+        plugins.append(hardware.Bfloat16Products(hardware.resolve(options["accelerator"])))
+    else:
+        options["precision"] = precision
     title = f"{run.config['name']} · {data.name}"
     if experiment.objective.weighs_kl:
         title += f" · β = {run.config['beta']['weight']:g}"
     return Trainer(
         **options,
         logger=[
-            EventFiles(run.directory, resumed_step),
+            EventFiles(run.directory, resumed.step),
             MetricsFile(run.directory),
         ],
         callbacks=[
@@ -175,7 +196,7 @@ def make_trainer(run: Run, experiment: Experiment, data: ImageData, resumed_step
             SaveMetrics(),
             *checkpoints(run.directory, experiment.model.has_bound, data.val > 0),
         ],
-        plugins=[AtomicCheckpointIO()],
+        plugins=plugins,
         default_root_dir=run.directory,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # data.Batches splits every batch itself, without dropping or doubling
@@ -197,7 +218,7 @@ def launch(run: Run) -> None:
                 results.claim(run.directory, run.resumes_in_place)
                 results.describe_composition(run.directory, run.config, run.overrides)
     except Refused as error:
-        if run.multirun and not (run.directory / results.RESULTS).exists():
+        if run.multirun and run.directory.is_dir() and not any(run.directory.iterdir()):
             # The other jobs go on; here it says why this one's row is empty.
             results.write_json(run.directory / results.RESULTS, failed(run, error))
         else:
@@ -237,7 +258,7 @@ def launch_processes(run: Run, processes: int) -> None:
         written = run.directory / results.RESULTS
         if written.exists() and results.read_results(run.directory)["status"] == "failed":
             written.unlink()
-        raise Refused(f"interrupted; {how_to_go_on(run)}") from error
+        raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
     except ChildFailedError as error:
         if not (run.directory / results.RESULTS).exists():  # they were stopped, and had no time to say why
             raise Refused(f"the processes of {run.directory} ended early; {how_to_go_on(run)}") from error
@@ -275,7 +296,7 @@ def execute(run: Run, parts: Parts) -> None:
     if trainer.is_global_zero:
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
-                logger.go_on(parts.resumed_step)
+                logger.go_on(parts.resumed.step)
     try:
         with warnings.catch_warnings():
             # What Lightning warns of is meant so: batches are gathered from memory and need no workers, there may
@@ -292,7 +313,7 @@ def execute(run: Run, parts: Parts) -> None:
         finish(run, parts, failed(run, error))
         raise Refused(f"{error}; {run.directory} keeps what there was") from error
     except SystemExit as error:  # Lightning's answer to Ctrl-C
-        raise Refused(f"interrupted; {how_to_go_on(run)}") from error
+        raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
     except OSError as error:
         with suppress(Refused):  # a disk without room for a checkpoint may have none for this either
             finish(run, parts, failed(run, error))
@@ -301,14 +322,14 @@ def execute(run: Run, parts: Parts) -> None:
         log.debug("the run failed", exc_info=True)  # Python prints it to the console, as it goes on
         finish(run, parts, failed(run, error))
         raise
-    epochs = trainer.current_epoch - (parts.resumed_step // max(1, trainer.num_training_batches))
+    epochs = trainer.current_epoch - parts.resumed.epochs
     figures = {
         "status": "completed",
         **identity(run),
         **({} if experiment.objective.weighs_kl else {"beta": None}),
         "steps": trainer.global_step,
         "parameters": sum(weight.numel() for weight in experiment.model.parameters()),
-        "data": data.describe(),
+        "data": {**data.describe(), "test": experiment.tested_images},
         "test": experiment.results,
         "time": {"fit_s": fit_s, "epoch_s": fit_s / max(1, epochs), "test_s": test_s},
         "device": hardware.describe_device(run.config["trainer"]["accelerator"], trainer.world_size),
@@ -319,10 +340,12 @@ def execute(run: Run, parts: Parts) -> None:
     finish(run, parts, figures)
 
 
-def tested(run: Run, trainer: Trainer) -> str | None:
+def tested(run: Run, trainer: Trainer) -> Path | None:
     """The checkpoint whose weights are tested; None for those that are in memory, the last."""
-    best = [callback.best_model_path for callback in trainer.checkpoint_callbacks if callback.monitor]
-    return best[0] if best and run.config["evaluation"]["checkpoint"] == "best" else None
+    if run.config["evaluation"]["checkpoint"] == "last":
+        return None
+    best = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)]
+    return next((path for path in best if path.is_file()), None)  # none where nothing was validated
 
 
 def identity(run: Run) -> dict[str, object]:
@@ -346,8 +369,18 @@ def failed(run: Run, error: BaseException) -> dict[str, object]:
 def how_to_go_on(run: Run) -> str:
     last = run.directory / results.LAST
     if last.exists():
-        return f"go on with: python train.py ckpt={last}"
+        return f"go on with: python train.py {shlex.quote(f'ckpt={last}')}"
     return f"it had finished no epoch, so there is nothing to go on from in {run.directory}"
+
+
+class ConsoleHandler(logging.StreamHandler):
+    """Standard output, until nobody reads it any more: `train.py | head` shall not stop a run, nor fill the screen."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            logging.getLogger("vaelab").removeHandler(self)
+        else:
+            super().handleError(record)
 
 
 def log_to_console() -> None:
@@ -357,7 +390,7 @@ def log_to_console() -> None:
         root.removeHandler(handler)
         handler.close()
     root.setLevel(logging.DEBUG)
-    console = logging.StreamHandler(sys.stdout) if _is_first_process() else logging.NullHandler()
+    console = ConsoleHandler(sys.stdout) if _is_first_process() else logging.NullHandler()
     console.setLevel(logging.INFO)
     root.addHandler(console)
 
@@ -377,13 +410,14 @@ def introduce(run: Run, parts: Parts) -> None:
     log.info(f"{run.directory}: {choices}, latent {run.config['latent']}")
     log.info(
         f"{described['name']} with {described['train']:,} images to train, {described['val']:,} to validate, "
-        f"{described['test']:,} to test; {hardware.describe_device(run.config['trainer']['accelerator'], 1)}, "
-        f"{parts.trainer.precision}, {parts.processes} process(es)"
+        f"{described['test']:,} to test, batches of {described['batch_size']}; "
+        f"{hardware.describe_device(run.config['trainer']['accelerator'], 1)}, {parts.trainer.precision}, "
+        f"{parts.processes} process(es)"
     )
     if parts.data.is_stand_in:
         log.warning(STAND_IN)
     if run.ckpt:
-        log.info(f"going on from {run.ckpt}, step {parts.resumed_step}")
+        log.info(f"going on from {run.ckpt}, step {parts.resumed.step}")
 
 
 STAND_IN = "WARNING: this is not MNIST but mnist5k, 5,000 of its images; the figures must not be compared with MNIST's"
@@ -424,6 +458,10 @@ def show(run: Run, parts: Parts, figures: dict) -> None:
         "active_units": f"of {figures['latent']} latents",
         "mse": "squared error per image, summed over pixels",
     }
+    if run.choices.get("likelihood") == "bernoulli" and figures["data"]["binarize"] == "none":
+        table.caption = "Grey pixels: nats of a cross-entropy, not of a likelihood; not to be compared with nats of "
+        table.caption += "binarised images (data.binarize)."
+        table.caption_justify = "left"
     for name, what in explained.items():
         if name in figures["test"]:
             value = figures["test"][name]
