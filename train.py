@@ -24,11 +24,11 @@ CONF = Path(__file__).resolve().parent / "conf"
 
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
+    check_name(sys.argv[1:])
     try:
-        check_name(sys.argv[1:])
         sys.argv[1:] = with_overrides_of_resumed_run(sys.argv[1:])
         compose()
-    except Refused as error:
+    except Refused as error:  # of a multirun alone: a single run has left by now
         fail(f"a job of the multirun failed, the others went on; the first to fail: {error}")
     except (HydraException, OmegaConfBaseException) as error:
         fail(explain(error))
@@ -72,7 +72,7 @@ def check_name(arguments: list[str]) -> None:
         option, _, name = argument.partition("=")
         name = name.strip("'\"")
         if option == "name" and (Path(name).name != name or not name.strip()):
-            raise Refused(f"name must be the plain name of a folder, got {name!r}")
+            fail(f"name must be the plain name of a folder, got {name!r}")
 
 
 def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
@@ -81,7 +81,7 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     What is typed beside it is added, and replaces what that command said of the same option.
     """
     typed = [argument for argument in arguments if argument.startswith("ckpt=")]
-    if not typed:
+    if not typed or typed[-1] in ("ckpt=", "ckpt=null"):
         return arguments
     ckpt = typed[-1].removeprefix("ckpt=").strip("'\"")
     # A path may hold what means something in Hydra's grammar: a sweep's directories are full of = and commas.

@@ -85,6 +85,7 @@ def test_a_wrong_command_gets_one_line_and_leaves_nothing(command, tmp_path, arg
     lines = err.strip().splitlines()
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
+    assert "multirun" not in lines[0] or "latent=2,5" in arguments
     assert "Traceback" not in err
     for words in says:
         assert words in lines[0]
