@@ -130,8 +130,8 @@ def options() -> set[str]:
     top = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
     found = set(top) | {f"{section}.{key}" for section in ("evaluation", "pictures") for key in top[section]}
     for file in CONF.glob("*/*.yaml"):
-        group = file.parent.name
-        found |= {group} | {f"{group}.{key}" for key in OmegaConf.load(file)}
+        group, top = file.parent.name, "@package _global_" in file.read_text(encoding="utf-8")
+        found |= {group} | {key if top else f"{group}.{key}" for key in OmegaConf.load(file)}
     return found
 
 

@@ -10,17 +10,20 @@ from pathlib import Path
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from matplotlib.figure import Figure
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
 
 from vaelab import figures, noise
-from vaelab.checks import whole
+from vaelab.checks import number, whole
+from vaelab.model import LatentVariableModel
 
 log = logging.getLogger(__name__)
 
 SAMPLES = 64
+COLUMNS = 8
 RECONSTRUCTIONS = 8
 PLAIN_LINES = 50  # at most so many lines of progress where there is no terminal
 
@@ -37,28 +40,41 @@ class Pictures(Callback):
         self.title = title
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> dict[str, Figure]:
-        images = trainer.datamodule.scale(trainer.datamodule.sets["test"].images[:RECONSTRUCTIONS])
-        originals = images.to(module.device)
+        test = trainer.datamodule.sets["test"]
+        images, labels = test[torch.arange(min(RECONSTRUCTIONS, len(test)))]
+        originals = trainer.datamodule.scale(images).to(module.device)
         title = f"{self.title} · {when}"
         training = module.training
         module.eval()
         with torch.no_grad(), noise.fixed_noise(module.device, module.seed, noise.PICTURES):
-            _, generated = module.model.sample(SAMPLES)
-            reconstructed = module.model.decode(module.model.encode(originals).mean)
+            generated = self._generate(module.model)
+            model = module.model.given(labels.to(module.device))
+            reconstructed = model.reconstruct(model.encode(originals))
         module.train(training)
         return {
-            "samples": figures.samples(generated.mean, title),
-            "reconstructions": figures.reconstructions(originals, reconstructed.mean, title),
+            "samples": figures.samples(generated, title, COLUMNS),
+            "reconstructions": figures.reconstructions(originals, reconstructed, title),
         }
+
+    def _generate(self, model: LatentVariableModel) -> Tensor:
+        """Images from the prior; of a conditional model a row for each class, with the same codes in every row."""
+        if model.classes is None:
+            return model.sample(SAMPLES)[1].mean
+        z = model.sample_codes(COLUMNS).repeat(model.classes, 1)
+        labels = torch.arange(model.classes, device=z.device).repeat_interleave(COLUMNS)
+        return model.given(labels).decode(z).mean
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and (epoch % self.every == 0 or epoch in (1, trainer.max_epochs)):
-            for name, figure in self.draw(trainer, pl_module, f"epoch {epoch}").items():
-                for logger in trainer.loggers:
-                    if isinstance(logger, EventFiles):
-                        picture = figures.pixels(figure)
-                        logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")
+            self._show(trainer, self.draw(trainer, pl_module, f"epoch {epoch}"))
+
+    def _show(self, trainer: Trainer, drawn: Mapping[str, Figure]) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, EventFiles):
+                for name, figure in drawn.items():
+                    picture = figures.pixels(figure)
+                    logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -66,8 +82,11 @@ class Pictures(Callback):
         folder = self.directory / "figures"
         folder.mkdir(exist_ok=True)
         drawn = self.draw(trainer, pl_module, "tested weights")
-        history = figures.read_history(self.directory / "metrics.csv")
-        drawn["curves"] = figures.curves(history, self.title)
+        if pl_module.is_solved:  # no epoch has shown them before
+            self._show(trainer, drawn)
+        else:
+            history = figures.read_history(self.directory / "metrics.csv")
+            drawn["curves"] = figures.curves(history, self.title)
         for name, figure in drawn.items():
             figure.savefig(folder / f"{name}.png")
 
@@ -110,7 +129,7 @@ class EpochProgress(Callback):
         return f"loss {module.latest.get('train/loss', float('nan')):8.2f}{self.val}"
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        name = "elbo" if pl_module.model.has_bound else "distortion"
+        name = pl_module.criterion
         self.val = f"  val {name} {trainer.callback_metrics[f'val/{name}']:8.2f}"
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -152,16 +171,27 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_k_models = {path: score}
 
 
-def checkpoints(directory: Path, has_bound: bool, validates: bool) -> list[ModelCheckpoint]:
-    """``last.ckpt`` after every epoch, and ``best.ckpt`` by the validation's bound at β = 1, whatever β trains."""
+def checkpoints(directory: Path, criterion: str, validates: bool) -> list[ModelCheckpoint]:
+    """``last.ckpt`` after every epoch, and ``best.ckpt`` by validation: the bound at β = 1, whatever β trains, or,
+    where none is trained for, the distortion.
+    """
     # After the epoch, not within it: a resumed run then starts with a whole epoch, the same as if never stopped.
     common = {"dirpath": directory / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
     last = ModelCheckpoint(filename="last", **common)
     if not validates:
         return [last]
-    monitor, mode = ("val/elbo", "max") if has_bound else ("val/distortion", "min")
+    monitor, mode = f"val/{criterion}", "max" if criterion == "elbo" else "min"
     # The best first, so that the last one, from which a run goes on, knows of it.
     return [BestCheckpoint(filename="best", monitor=monitor, mode=mode, **common), last]
+
+
+def averaging(decay: float | None) -> list[EMAWeightAveraging]:
+    """Validation, test and checkpoints with an exponential moving average of the weights; None: without."""
+    if decay is None:
+        return []
+    if number("evaluation.ema", decay) >= 1:
+        raise ValueError(f"evaluation.ema must be below 1, such as 0.999, or null for none, got {decay:g}")
+    return [EMAWeightAveraging(decay=decay)]
 
 
 class EventFiles(TensorBoardLogger):

@@ -3,23 +3,30 @@
 A posterior builds its own encoder, since it alone knows how many outputs it needs; a likelihood its decoder.
 Networks may compute in bfloat16 under autocast; what they put out is brought back to the precision of what
 they were given, so densities are never computed in less.
+
+A posterior says of itself whether it has a density at all (``has_density``), and whether that is a product over
+latents (``factorised``), for which there is a KL term for each.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Independent, Normal
+from torch.distributions import Bernoulli, ContinuousBernoulli, Independent, Laplace, Normal
+from zuko.flows import MAF
 
-from vaelab.checks import flag, number, one_of, whole
-from vaelab.distributions import PointMass, diagonal_normal, joint
-from vaelab.networks import activation_of
+from vaelab.checks import number, one_of, whole
+from vaelab.distributions import Chain, DiscretizedLogistic, Flow, PointMass, diagonal_normal, joint
+from vaelab.networks import activation_of, mlp, widths_of
 
 Encoder = Callable[[int], nn.Module]  # outputs -> module (B, C, H, W) -> (B, outputs)
 Decoder = Callable[[int, int], nn.Module]  # latent, channels -> module (..., latent) -> (..., channels, H, W)
 
 IMAGE_DIMS = 3
+
+
+# ---- q(z|x) ----------------------------------------------------------------------------------------------------
 
 
 class GaussianPosterior(nn.Module):
@@ -29,6 +36,7 @@ class GaussianPosterior(nn.Module):
     """
 
     has_density = True
+    factorised = True
 
     def __init__(self, network: Encoder, latent: int) -> None:
         super().__init__()
@@ -40,10 +48,32 @@ class GaussianPosterior(nn.Module):
         return diagonal_normal(loc, torch.exp(0.5 * log_variance))
 
 
+class NoisyPosterior(nn.Module):
+    """q(z|x) = N(f(x), σ²I), σ fixed: an auto-encoder with noise on its code.
+
+    ``activation`` bounds the code; without a bound f grows until the noise is nothing beside it.
+    """
+
+    has_density = True
+    factorised = True
+
+    def __init__(self, network: Encoder, latent: int, sigma: float = 0.5, activation: str = "tanh") -> None:
+        super().__init__()
+        self.network = network(whole("latent", latent))
+        self.sigma = number("posterior.sigma", sigma, above=True)
+        self.activation = activation_of("posterior.activation", activation)
+
+    def forward(self, x: Tensor) -> Independent:
+        """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
+        loc = self.activation(self.network(x).to(x.dtype))
+        return diagonal_normal(loc, torch.full_like(loc, self.sigma))
+
+
 class DiracPosterior(nn.Module):
     """The code of a plain auto-encoder: all mass at one point, ``activation`` applied to it."""
 
     has_density = False
+    factorised = False
 
     def __init__(self, network: Encoder, latent: int, activation: str = "identity") -> None:
         super().__init__()
@@ -53,6 +83,95 @@ class DiracPosterior(nn.Module):
     def forward(self, x: Tensor) -> PointMass:
         """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
         return PointMass(self.activation(self.network(x).to(x.dtype)))
+
+
+class GaussianLayer(nn.Module):
+    """p(b|a) = N(m(a), diag(exp s(a))) between two layers of codes."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], activation: str = "tanh") -> None:
+        super().__init__()
+        self.network = mlp([inputs, *widths_of("hidden", hidden), 2 * outputs], activation)
+
+    def forward(self, a: Tensor) -> Independent:
+        """``a`` ``(..., inputs)`` -> batch ``(...)``, event ``(outputs,)``."""
+        loc, log_variance = self.network(a).to(a.dtype).chunk(2, dim=-1)
+        return diagonal_normal(loc, torch.exp(0.5 * log_variance))
+
+
+def layers(latent: int, bottom: int | None) -> tuple[int, int]:
+    """How many of ``latent`` codes are in the lower and the upper layer: ``bottom``, or two thirds, and the rest."""
+    if whole("latent", latent) < 2:
+        raise ValueError(f"two stochastic layers need at least 2 latents, got latent={latent}")
+    bottom = -(-2 * latent // 3) if bottom is None else whole("bottom", bottom)
+    bottom = min(bottom, latent - 1) if latent == 2 else bottom
+    if bottom >= latent:
+        raise ValueError(f"bottom={bottom} leaves none of latent={latent} for the upper layer: take a smaller one")
+    return bottom, latent - bottom
+
+
+class ChainPosterior(nn.Module):
+    """q(z|x) = q(z₁|x) q(z₂|z₁) over z = (z₁, z₂): two stochastic layers, each Gaussian given the one below.
+
+    Importance Weighted Autoencoders (Burda et al., 2016), section 2. ``bottom`` is the size of z₁.
+    """
+
+    has_density = True
+    factorised = False
+
+    def __init__(
+        self, network: Encoder, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)
+    ) -> None:
+        super().__init__()
+        lower, upper = layers(latent, bottom)
+        self.first = GaussianPosterior(network, lower)
+        self.second = GaussianLayer(lower, upper, hidden)
+
+    def forward(self, x: Tensor) -> Chain:
+        """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
+        return Chain(self.first(x), self.second)
+
+
+class FlowPosterior(nn.Module):
+    """q(z|x): N(0, I) through autoregressive affine maps whose coefficients depend on a ``context`` h(x).
+
+    Variational Inference with Normalizing Flows (Rezende and Mohamed, 2015); Improving Variational Inference with
+    Inverse Autoregressive Flow (Kingma et al., 2016). Each map splits the code in two (coupling), so that drawing
+    takes two passes through its network whatever the latent size: Density Estimation Using Real NVP (Dinh et al.,
+    2017).
+    """
+
+    has_density = True
+    factorised = False
+
+    def __init__(
+        self,
+        network: Encoder,
+        latent: int,
+        transforms: int = 3,
+        hidden: Sequence[int] = (64,),
+        context: int = 64,
+    ) -> None:
+        super().__init__()
+        context = whole("posterior.context", context)
+        self.network = network(context)
+        self.flow = MAF(
+            whole("latent", latent),
+            context,
+            transforms=whole("posterior.transforms", transforms),
+            hidden_features=widths_of("posterior.hidden", hidden),
+            passes=2,
+        )
+
+    def forward(self, x: Tensor) -> Flow:
+        """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
+        return Flow(self.flow(self.network(x).to(x.dtype)))
+
+
+# ---- p(x|z) ----------------------------------------------------------------------------------------------------
+
+
+def _logit(images: Tensor) -> Tensor:
+    return torch.logit(images.clamp(0.02, 0.98))
 
 
 class BernoulliLikelihood(nn.Module):
@@ -71,6 +190,10 @@ class BernoulliLikelihood(nn.Module):
         # Unvalidated, torch's log_prob is the cross-entropy also between 0 and 1; validated, it raises there.
         return joint(Bernoulli(logits=self.network(z).to(z.dtype), validate_args=False), IMAGE_DIMS)
 
+    def output_at(self, images: Tensor) -> Tensor:
+        """What the network has to put out for a mean of about ``images``."""
+        return _logit(images)
+
 
 class ContinuousBernoulliLikelihood(nn.Module):
     """p(x|z) = prod_i C(p_i) p_i^{x_i} (1 - p_i)^{1 - x_i}: the Bernoulli normalised to a density on [0, 1].
@@ -87,27 +210,131 @@ class ContinuousBernoulliLikelihood(nn.Module):
         """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
         return joint(ContinuousBernoulli(logits=self.network(z).to(z.dtype), validate_args=False), IMAGE_DIMS)
 
+    def output_at(self, images: Tensor) -> Tensor:
+        """What the network has to put out for a mean of about ``images``."""
+        return _logit(images)
 
-class GaussianLikelihood(nn.Module):
-    """p(x|z) = N(f(z), σ²I): log p = -sum_i (x_i - f_i)² / 2σ² - log σ√2π, with one σ for all pixels.
 
-    With ``learnt`` true, σ starts at ``sigma`` and is trained; then the second term no longer is a constant.
-    ``mean`` is what the network's output passes through: sigmoid keeps it in [0, 1], identity leaves it.
+class LocationAndScale(nn.Module):
+    """A decoder whose output says where a pixel's distribution stands and, if asked for, how wide it is.
+
+    Args:
+        network: the decoder; it gets a second channel where the scale is ``per_pixel``.
+        latent: size of the code.
+        name: of the scale's option, for error messages.
+        scale: of a pixel, in grey values from 0 to 1; where it is learnt, its start.
+        learnt: False (fixed), True (one for all pixels), or ``per_pixel``: ``floor`` + ``scale`` exp(output).
+        floor: the smallest scale per pixel; without one, the density of pixels that never change has no bound.
+        mean: what the location passes through: sigmoid keeps it in [0, 1], identity leaves it.
     """
 
     def __init__(
-        self, network: Decoder, latent: int, sigma: float = 1.0, learnt: bool = False, mean: str = "sigmoid"
+        self,
+        network: Decoder,
+        latent: int,
+        name: str,
+        scale: float,
+        learnt: bool | str,
+        floor: float,
+        mean: str,
     ) -> None:
         super().__init__()
-        self.network = network(whole("latent", latent), 1)
+        if not isinstance(learnt, bool) and learnt != "per_pixel":
+            raise ValueError(f"likelihood.learnt must be true or false, or per_pixel, got {learnt!r}")
+        self.per_pixel = learnt == "per_pixel"
+        self.network = network(whole("latent", latent), 2 if self.per_pixel else 1)
         self.mean = activation_of("likelihood.mean", one_of("likelihood.mean", mean, ("sigmoid", "identity")))
-        log_sigma = torch.tensor(math.log(number("likelihood.sigma", sigma, above=True)))
-        if flag("likelihood.learnt", learnt):
-            self.log_sigma = nn.Parameter(log_sigma)
+        self.floor = number("likelihood.floor", floor)
+        log_scale = torch.tensor(math.log(number(f"likelihood.{name}", scale, above=True)))
+        if learnt is True:
+            self.log_scale = nn.Parameter(log_scale)
         else:
-            self.register_buffer("log_sigma", log_sigma)
+            self.register_buffer("log_scale", log_scale)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """``z`` ``(..., latent)`` -> location ``(..., 1, H, W)``, and a scale that broadcasts with it."""
+        outputs = self.network(z).to(z.dtype)
+        if not self.per_pixel:
+            return self.mean(outputs), self.log_scale.exp()
+        location, log_scale = outputs.chunk(2, dim=-IMAGE_DIMS)
+        return self.mean(location), self.floor + (self.log_scale + log_scale).exp()
+
+    def output_at(self, images: Tensor) -> Tensor:
+        """What the network has to put out for a location of about ``images``."""
+        return images if isinstance(self.mean, nn.Identity) else _logit(images)
+
+
+class GaussianLikelihood(nn.Module):
+    """p(x|z) = N(f(z), σ²I): log p = -sum_i (x_i - f_i)² / 2σ² - log σ√2π.
+
+    With ``learnt`` true, one σ for all pixels starts at ``sigma`` and is trained; then the second term no longer is
+    a constant. With ``per_pixel``, σ is the decoder's second output, at least ``floor``.
+    """
+
+    def __init__(
+        self,
+        network: Decoder,
+        latent: int,
+        sigma: float = 1.0,
+        learnt: bool | str = False,
+        floor: float = 0.01,
+        mean: str = "sigmoid",
+    ) -> None:
+        super().__init__()
+        self.pixels = LocationAndScale(network, latent, "sigma", sigma, learnt, floor, mean)
 
     def forward(self, z: Tensor) -> Independent:
         """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
-        mean = self.mean(self.network(z).to(z.dtype))
-        return joint(Normal(mean, self.log_sigma.exp(), validate_args=False), IMAGE_DIMS)
+        return joint(Normal(*self.pixels(z), validate_args=False), IMAGE_DIMS)
+
+    def output_at(self, images: Tensor) -> Tensor:
+        return self.pixels.output_at(images)
+
+
+class LaplaceLikelihood(nn.Module):
+    """p(x|z): log p = -sum_i |x_i - f_i| / b - log 2b, an absolute error; ``scale`` is b, otherwise as the Gaussian."""
+
+    def __init__(
+        self,
+        network: Decoder,
+        latent: int,
+        scale: float = 0.1,
+        learnt: bool | str = True,
+        floor: float = 0.01,
+        mean: str = "sigmoid",
+    ) -> None:
+        super().__init__()
+        self.pixels = LocationAndScale(network, latent, "scale", scale, learnt, floor, mean)
+
+    def forward(self, z: Tensor) -> Independent:
+        """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
+        return joint(Laplace(*self.pixels(z), validate_args=False), IMAGE_DIMS)
+
+    def output_at(self, images: Tensor) -> Tensor:
+        return self.pixels.output_at(images)
+
+
+class DiscretizedLogisticLikelihood(nn.Module):
+    """P(x|z) over the 256 grey values that an 8-bit pixel has: probabilities, whose nats no density's can equal.
+
+    Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), section 5.2.
+    """
+
+    def __init__(
+        self,
+        network: Decoder,
+        latent: int,
+        scale: float = 0.1,
+        learnt: bool | str = True,
+        floor: float = 0.001,
+        mean: str = "sigmoid",
+    ) -> None:
+        super().__init__()
+        self.pixels = LocationAndScale(network, latent, "scale", scale, learnt, floor, mean)
+
+    def forward(self, z: Tensor) -> Independent:
+        """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
+        return joint(DiscretizedLogistic(*self.pixels(z)), IMAGE_DIMS)
+
+    def output_at(self, images: Tensor) -> Tensor:
+        return self.pixels.output_at(images)

@@ -1,4 +1,4 @@
-"""MNIST as tensors: found or fetched, verified, split, and batched by index.
+"""MNIST and its kin as tensors: found or fetched, verified, split, and batched by index.
 
 Images stay uint8 in memory; a batch is gathered by one index operation and scaled and binarised on the device.
 No image goes through a per-image transform, which would cost more than the training.
@@ -27,6 +27,8 @@ from vaelab.checks import flag, one_of, whole
 log = logging.getLogger(__name__)
 
 BINARIZE = ("none", "threshold", "static", "dynamic")
+FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST", "emnist": "EMNIST"}  # torchvision's
+EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 FILES = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -36,7 +38,7 @@ FILES = {
 DOWNLOAD_TIMEOUT_S = 15
 MNIST_TRAIN = 60_000
 STAND_IN_BATCH = 64  # a batch of MNIST's size would leave mnist5k a handful of steps per epoch
-REMEDIES = "point data.root (or $VAELAB_DATA) at a folder that holds it, or take data=mnist5k"
+REMEDY = "point data.root (or $VAELAB_DATA) at a folder that holds it"
 
 
 @dataclass
@@ -88,10 +90,20 @@ def read_idx(path: Path, checksum: str | None = None) -> Tensor:
     return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy())
 
 
-def locate(folder: Path) -> dict[str, Path] | None:
+def files_of(name: str, split: str | None) -> dict[str, str]:
+    """The names of the four files of an image set, as torchvision unpacks them."""
+    if name != "emnist":
+        return FILES
+    kinds = {"images": "images-idx3-ubyte", "labels": "labels-idx1-ubyte"}
+    return {
+        f"{part}_{kind}": f"emnist-{split}-{part}-{file}" for part in ("train", "test") for kind, file in kinds.items()
+    }
+
+
+def locate(folder: Path, files: Mapping[str, str] = FILES) -> dict[str, Path] | None:
     """The four files in ``folder``, plain before gzipped; None where one is missing."""
     found = {}
-    for part, name in FILES.items():
+    for part, name in files.items():
         candidates = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
         if not candidates:
             return None
@@ -99,12 +111,14 @@ def locate(folder: Path) -> dict[str, Path] | None:
     return found
 
 
-def read_folder(name: str, folder: Path, checksums: Mapping[str, str] | None) -> ImageSet | None:
+def read_folder(
+    name: str, folder: Path, checksums: Mapping[str, str] | None, files: Mapping[str, str] = FILES
+) -> ImageSet | None:
     """The image set in ``folder``; None where files are missing; a ValueError where one is damaged."""
-    paths = locate(folder)
+    paths = locate(folder, files)
     if paths is None:
         return None
-    arrays = {part: read_idx(path, (checksums or {}).get(FILES[part])) for part, path in paths.items()}
+    arrays = {part: read_idx(path, (checksums or {}).get(files[part])) for part, path in paths.items()}
     for split in ("train", "test"):
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
         if images.dim() != 3 or labels.dim() != 1 or len(images) != len(labels):
@@ -130,10 +144,22 @@ def read_mnist5k() -> ImageSet:
     return ImageSet("mnist5k", images[:4000], labels[:4000], images[4000:], labels[4000:])
 
 
-def download(root: Path) -> str | None:
-    """torchvision's own download of MNIST into ``root``, checksums verified; the reason where it failed."""
+def as_mnist(images: ImageSet, split: str) -> ImageSet:
+    """EMNIST as MNIST is: upright, since its files hold the images transposed, and labels from 0."""
+    first = 1 if split == "letters" else 0
+    return ImageSet(
+        f"emnist-{split}",
+        images.train_images.transpose(2, 3).contiguous(),
+        images.train_labels - first,
+        images.test_images.transpose(2, 3).contiguous(),
+        images.test_labels - first,
+    )
+
+
+def download(root: Path, name: str = "mnist", split: str | None = None) -> str | None:
+    """torchvision's own download of an image set into ``root``, checksums verified; the reason where it failed."""
     try:
-        from torchvision.datasets import MNIST
+        from torchvision import datasets
     except (ImportError, RuntimeError) as error:
         raise ValueError(
             f"torchvision does not import ({str(error).splitlines()[0]}): it was built against another torch than "
@@ -142,7 +168,7 @@ def download(root: Path) -> str | None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)  # torchvision sets none: behind a silent firewall it would hang
     try:
-        MNIST(str(root), download=True)
+        getattr(datasets, FOLDERS[name])(str(root), download=True, **({"split": split} if split else {}))
     except (RuntimeError, OSError) as error:  # URLError is an OSError
         return " ".join(str(error).split()[-12:])  # the last mirror's answer, after a list of all
     finally:
@@ -215,7 +241,8 @@ class ImageData(LightningDataModule):
     Batches are ``(x, y)``: images float32 ``(B, 1, 28, 28)`` in [0, 1], labels int64 ``(B,)``.
 
     Args:
-        name: ``mnist`` or ``mnist5k``.
+        name: ``mnist``, ``fashion_mnist``, ``kmnist``, ``emnist`` or ``mnist5k``.
+        split: which of EMNIST's image sets; its letters get labels from 0, and its images are turned upright.
         root: folder that holds torchvision's layout, ``MNIST/raw/*-ubyte``, gzipped or not.
         checksums: MD5 of each file, unpacked; files without one are not verified.
         fallback: whether ``mnist5k`` may stand in where ``mnist`` is neither found nor fetched.
@@ -242,9 +269,11 @@ class ImageData(LightningDataModule):
         test: int | None = None,
         binarize: str = "none",
         seed: int = 0,
+        split: str | None = None,
     ) -> None:
         super().__init__()
-        self.wanted = one_of("data.name", name, ("mnist", "mnist5k"))
+        self.wanted = one_of("data.name", name, (*FOLDERS, "mnist5k"))
+        self.split = one_of("data.split", split, EMNIST_SPLITS) if name == "emnist" else None
         self.root = Path(root or os.environ.get("VAELAB_DATA") or "data").expanduser()
         self.checksums = checksums
         self.fallback = flag("data.fallback", fallback)
@@ -263,18 +292,19 @@ class ImageData(LightningDataModule):
 
     @property
     def folder(self) -> Path:
-        return self.root / "MNIST" / "raw"
+        return self.root / FOLDERS[self.wanted] / "raw"
 
     @property
     def is_stand_in(self) -> bool:
         """Whether other images than those asked for were taken."""
-        return self.name != self.wanted
+        return self.name == "mnist5k" != self.wanted
 
     def prepare_data(self) -> None:
         """Fetch what is missing; Lightning calls this once per machine."""
-        if not self.sets and self.wanted == "mnist" and locate(self.folder) is None:
-            log.info(f"no MNIST under {self.folder}: trying torchvision's download")
-            self._why_missing = download(self.root) or ""
+        if self.sets or self.wanted == "mnist5k" or locate(self.folder, files_of(self.wanted, self.split)) is not None:
+            return
+        log.info(f"no {self.wanted} under {self.folder}: trying torchvision's download")
+        self._why_missing = download(self.root, self.wanted, self.split) or ""
 
     def setup(self, stage: str | None = None) -> None:
         """Read, verify, binarise and split; a second call does nothing."""
@@ -308,12 +338,16 @@ class ImageData(LightningDataModule):
     def _read(self) -> ImageSet:
         if self.wanted == "mnist5k":
             return read_mnist5k()
-        images = read_folder("mnist", self.folder, self.checksums)
+        images = read_folder(self.wanted, self.folder, self.checksums, files_of(self.wanted, self.split))
         if images is not None:
-            return images
-        missing = f"no MNIST under {self.folder}, and its download failed ({self._why_missing})"
+            return images if self.split is None else as_mnist(images, self.split)
+        missing = f"no {self.wanted} under {self.folder}, and its download failed ({self._why_missing})"
+        if self.wanted != "mnist":
+            raise ValueError(f"{missing}; {REMEDY}")
         if not self.fallback:
-            raise ValueError(f"{missing}; {REMEDIES}, or allow it to stand in with data.fallback=true")
+            raise ValueError(
+                f"{missing}; {REMEDY}, or take data=mnist5k, or allow it to stand in with data.fallback=true"
+            )
         log.warning(f"{missing}; 5,000 digits stand in for it: this run's name for its data is mnist5k")
         return read_mnist5k()
 

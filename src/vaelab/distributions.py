@@ -4,9 +4,23 @@ torch's argument validation costs as much as the arithmetic in a training step, 
 Bernoulli. It is switched off here, object by object, and nowhere globally.
 """
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution, Independent, Normal, constraints
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+    constraints,
+)
+from torch.nn.functional import logsigmoid, softplus
+
+FLOW_DRAWS = 64  # of a flow, for its mean and variance
 
 
 def joint(distribution: Distribution, event_dims: int) -> Independent:
@@ -45,3 +59,172 @@ class PointMass(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         raise ValueError("a point mass has no density: the Dirac posterior defines no rate, ELBO or likelihood")
+
+
+class Chain(Distribution):
+    """p(z) = p(a) p(b|a) over the vector z = (a, b), or z = (b, a) where ``first_last`` says so.
+
+    Two stochastic layers, one drawn after the other: Importance Weighted Autoencoders (Burda et al., 2016),
+    section 2. ``mean`` and ``variance`` of b are those given a's mean, which is exact for a alone.
+
+    Args:
+        first: p(a), event ``(A,)``.
+        second: a ``(..., A)`` -> p(b|a), batch ``(...)``, event ``(B,)``.
+        first_last: whether a stands behind b in z, as in a prior that is drawn from the top.
+    """
+
+    arg_constraints = {}  # noqa: RUF012 (torch declares it so)
+    has_rsample = True
+
+    def __init__(self, first: Distribution, second: Callable[[Tensor], Distribution], first_last: bool = False) -> None:
+        self.first = first
+        self.second = second
+        self.first_last = first_last
+        given_mean = second(first.mean)
+        self._moments = (first, given_mean)
+        length = first.event_shape[0] + given_mean.event_shape[0]
+        super().__init__(first.batch_shape, Size([length]), validate_args=False)
+
+    def _joined(self, first: Tensor, second: Tensor) -> Tensor:
+        return torch.cat([second, first] if self.first_last else [first, second], -1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self._joined(*(part.mean for part in self._moments))
+
+    @property
+    def variance(self) -> Tensor:
+        return self._joined(*(part.variance for part in self._moments))
+
+    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+        first = self.first.rsample(sample_shape)
+        return self._joined(first, self.second(first).rsample())
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        length = self.first.event_shape[0]
+        rest = self.event_shape[0] - length
+        if self.first_last:
+            second, first = value.split([rest, length], -1)
+        else:
+            first, second = value.split([length, rest], -1)
+        return self.first.log_prob(first) + self.second(first).log_prob(second)
+
+
+class Flow(Distribution):
+    """A normalizing flow of zuko's, in full precision also under autocast.
+
+    A density is a product of many derivatives, and a sample is mapped back to be weighed: what bfloat16 rounds
+    away in one direction would be missing in the other. Mean and variance have no closed form; they are estimated
+    from FLOW_DRAWS draws, the same base noise for every image, so that an image's own part in them can be told.
+    """
+
+    arg_constraints = {}  # noqa: RUF012 (torch declares it so)
+    has_rsample = True
+
+    def __init__(self, flow: Distribution) -> None:
+        self.flow = flow
+        super().__init__(flow.batch_shape, flow.event_shape, validate_args=False)
+
+    def _draws(self) -> Tensor:
+        """``(FLOW_DRAWS, *batch, D)``, of pairs of opposite noise of variance 1: exact for an affine flow."""
+        (length,) = self.event_shape
+        noise = torch.randn(FLOW_DRAWS // 2, length, generator=torch.Generator().manual_seed(0))
+        noise = noise / noise.square().mean(0).sqrt()
+        base = self.flow.base.mean  # for its shape, type and device
+        noise = torch.cat([noise, -noise]).to(base)
+        noise = noise.view(FLOW_DRAWS, *[1] * len(self.batch_shape), length)
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return self.flow.transform.inv(noise.expand(FLOW_DRAWS, *self.batch_shape, length))
+
+    @property
+    def mean(self) -> Tensor:
+        return self._draws().mean(0)
+
+    @property
+    def variance(self) -> Tensor:
+        return self._draws().var(0, correction=0)
+
+    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return self.flow.rsample(Size(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+            return self.flow.log_prob(value.expand(*shape, -1))  # zuko broadcasts the context, not the value
+
+
+class Mixture(MixtureSameFamily):
+    """p(z) = sum_m P(m) p(z|m), a log-sum-exp over the components' last batch dimension.
+
+    Args:
+        log_weights: log P(m) ``(M,)``, normalised or not.
+        components: p(z|m), batch ``(M,)``.
+    """
+
+    def __init__(self, log_weights: Tensor, components: Distribution) -> None:
+        super().__init__(Categorical(logits=log_weights, validate_args=False), components, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        log_weights = torch.log_softmax(self.mixture_distribution.logits, -1)
+        return (pairwise_log_prob(self.component_distribution, value) + log_weights).logsumexp(-1)
+
+
+def pairwise_log_prob(components: Distribution, value: Tensor) -> Tensor:
+    """log p(value|m) of every value ``(..., *event)`` under every component, batch ``(M,)``: ``(..., M)``.
+
+    Bernoulli and normal densities are inner products of statistics and natural parameters: one matrix product
+    instead of ``M`` times the memory. The normal's, a difference of large numbers, is computed in float64.
+    """
+    dims = len(components.event_shape)
+    flat = value.flatten(value.dim() - dims)
+    base = components.base_dist if isinstance(components, Independent) else None
+    if isinstance(base, Bernoulli):
+        logits = base.logits.flatten(1)
+        with torch.autocast(value.device.type, enabled=False):
+            return flat @ logits.T - softplus(logits).sum(-1)
+    if isinstance(base, Normal) and value.device.type != "mps":  # which has no float64
+        loc, scale = (part.flatten(1).double() for part in (base.loc, base.scale.expand_as(base.loc)))
+        precision = scale**-2
+        constant = (loc**2 * precision).sum(-1) + 2 * scale.log().sum(-1) + loc.shape[1] * math.log(2 * math.pi)
+        flat = flat.double()
+        with torch.autocast(value.device.type, enabled=False):
+            quadratic = flat**2 @ precision.T - 2 * flat @ (loc * precision).T
+        return (-0.5 * (quadratic + constant)).to(value.dtype)
+    return components.log_prob(value.unsqueeze(value.dim() - dims))
+
+
+class DiscretizedLogistic(Distribution):
+    """A logistic distribution on [0, 1], its mass gathered at ``levels`` equidistant grey values.
+
+    P(x) = sigmoid((x + h - loc) / scale) - sigmoid((x - h - loc) / scale), h half a level; the tails belong to 0
+    and 1. Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), section 5.2.
+    """
+
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
+
+    def __init__(self, loc: Tensor, scale: Tensor, levels: int = 256) -> None:
+        self.loc, self.scale = torch.broadcast_tensors(loc, scale)
+        self.levels = levels
+        super().__init__(self.loc.shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The integral of P(X > t) over [0, 1], within a small part of a level of the sum."""
+        return self.scale * (softplus(self.loc / self.scale) - softplus((self.loc - 1) / self.scale))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        half = 0.5 / (self.levels - 1)
+        above = (value + half - self.loc) / self.scale
+        below = (value - half - self.loc) / self.scale
+        # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), in which nothing cancels
+        log_width = torch.log(-torch.expm1(-2 * half / self.scale))
+        inside = logsigmoid(above) + logsigmoid(-below) + log_width
+        return torch.where(value < half, logsigmoid(above), torch.where(value > 1 - half, logsigmoid(-below), inside))
+
+    def sample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+        with torch.no_grad():
+            uniform = torch.rand(self._extended_shape(Size(sample_shape)), device=self.loc.device).to(self.loc.dtype)
+            drawn = self.loc + self.scale * torch.logit(uniform, eps=1e-6)
+            top = self.levels - 1
+            return (drawn * top).round().clamp(0, top) / top

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaelab.model import Inference, LatentVariableModel
 
@@ -26,9 +27,13 @@ def bounds(inference: Inference, has_bound: bool) -> dict[str, Tensor]:
 
 
 def squared_error(model: LatentVariableModel, inference: Inference) -> Tensor:
-    """‖x - x̂‖² ``(B,)``, x̂ being the likelihood's mean at the posterior's mean."""
-    reconstruction = model.decode(inference.q.mean).mean
-    return (inference.x - reconstruction).square().flatten(1).sum(1)
+    """‖x - x̂‖² ``(B,)``, x̂ being the model's reconstruction: the likelihood's mean at the posterior's mean."""
+    return (inference.x - model.reconstruct(inference.q)).square().flatten(1).sum(1)
+
+
+def posterior_std(q: Distribution) -> Tensor:
+    """The posterior's standard deviation ``(B,)``, averaged over latents: what noise there is on the code."""
+    return q.stddev.mean(-1)
 
 
 def log_weights(model: LatentVariableModel, x: Tensor, samples: int, chunk: int) -> Tensor:

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from vaelab import noise
 from vaelab.checks import whole
-from vaelab.evaluation import ActiveUnits, Mean, bounds, log_likelihood, log_weights, squared_error
+from vaelab.evaluation import ActiveUnits, Mean, bounds, log_likelihood, log_weights, posterior_std, squared_error
 from vaelab.model import Inference, LatentVariableModel
 
-Objective = Callable[[Inference, float], Tensor]
+Objective = Callable[[Inference, float, float], Tensor]
 Schedule = Callable[[int, int], float]
 Batch = tuple[Tensor, Tensor]
+ImageSource = Callable[[], Tensor]
 
 
 class TrainingDiverged(RuntimeError):
@@ -30,7 +31,7 @@ class Experiment(LightningModule):
 
     Args:
         model: what is trained.
-        objective: (Inference, β) -> loss per image.
+        objective: (Inference, β, progress) -> loss per image.
         beta: (step, steps) -> β.
         optimizer: parameters -> optimizer; its learning rate is multiplied by ``lr``.
         lr: (step, steps) -> factor on the learning rate.
@@ -54,11 +55,7 @@ class Experiment(LightningModule):
         config: dict | None = None,
     ) -> None:
         super().__init__()
-        if objective.needs_density and not model.has_bound:
-            raise ValueError(
-                f"{type(objective).__name__} needs a posterior with a density, and {type(model.posterior).__name__} "
-                "has none: take posterior=gaussian or loss=reconstruction"
-            )
+        objective.check(model)
         try:
             optimizer(model.parameters())  # a wrong option is found now, not after the data were read
         except TypeError as error:
@@ -81,13 +78,42 @@ class Experiment(LightningModule):
 
     # ---- one step ------------------------------------------------------------------------------------------
 
-    def infer(self, x: Tensor, beta: float) -> tuple[Inference, Tensor]:
-        """The Inference of images ``(B, 1, H, W)`` and the loss per image ``(B,)``."""
-        inference = self.model(x, self.objective.samples)
-        return inference, self.objective(inference, beta)
+    def infer(self, batch: Batch, step: int) -> tuple[Inference, Tensor]:
+        """The Inference of images ``(B, 1, H, W)`` with their labels, and the loss per image ``(B,)`` at ``step``."""
+        x, labels = batch
+        inference = self.model.given(labels)(x, self.objective.samples)
+        return inference, self.objective(inference, self.beta(step, self.steps), step / self.steps)
 
     def figures(self, inference: Inference, loss: Tensor) -> dict[str, Tensor]:
-        return {"loss": loss, **bounds(inference, self.model.has_bound)}
+        """Named figures per image ``(B,)``: the loss, and what it is made of at β = 1."""
+        figures = {"loss": loss, **bounds(inference, self.model.has_bound)}
+        with torch.no_grad():
+            figures |= self.objective.parts(inference)
+            # A flow's spread is found by drawing from it, which is too dear for every step.
+            if self.has_spread and (not self.training or self.model.posterior.factorised):
+                figures["posterior_std"] = posterior_std(inference.q)
+        return figures
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether codes are drawn from a density."""
+        return self.model.has_bound and self.model.has_continuous_code
+
+    @property
+    def criterion(self) -> str:
+        """The figure that validation judges weights by: the bound at β = 1, where it is what they are trained for."""
+        return "elbo" if self.model.has_bound and self.objective.weighs_kl else "distortion"
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether nothing is left to train, as in a model that has a closed form."""
+        return not any(parameter.requires_grad for parameter in self.model.parameters())
+
+    def begin(self, images: ImageSource, generator: torch.Generator) -> None:
+        """Let the pieces that start from training images ``(N, 1, H, W)`` do so: PCA, k-means, pseudo-inputs."""
+        for piece in self.model.modules():
+            if hasattr(piece, "initialise"):
+                piece.initialise(images(), generator)
 
     # ---- training ------------------------------------------------------------------------------------------
 
@@ -109,20 +135,19 @@ class Experiment(LightningModule):
         factor = self.lr(step, self.steps)
         for group, rate in zip(self.trainer.optimizers[0].param_groups, self.learning_rates, strict=True):
             group["lr"] = rate * factor
-        beta = self.beta(step, self.steps)
-        inference, loss = self.infer(batch[0], beta)
+        inference, loss = self.infer(batch, step)
         self.since_logged.add(self.figures(inference, loss))
         if (step + 1) % self.trainer.log_every_n_steps == 0 or self.trainer.is_last_batch:
-            self._log_training(step, beta)
+            self._log_training(step)
         return loss.mean()
 
-    def _log_training(self, step: int, beta: float) -> None:
+    def _log_training(self, step: int) -> None:
         """Straight to the loggers: Lightning's own log() would cost every step, and this waits for the device."""
         figures = self.since_logged.compute(self._all_sum)
         self.since_logged = Mean()
         self._require_finite(figures["loss"])
         metrics = {f"train/{name}": value for name, value in figures.items()}
-        metrics |= {"beta": beta, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+        metrics |= {"beta": self.beta(step, self.steps), "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
         metrics["epoch"] = (
             self.current_epoch + (self.trainer.fit_loop.batch_idx + 1) / self.trainer.num_training_batches
         )
@@ -151,7 +176,7 @@ class Experiment(LightningModule):
         if not len(batch[0]):
             return  # of a last batch smaller than the number of processes this one has no share
         with self._evaluating(index):
-            inference, loss = self.infer(batch[0], self.beta(self.global_step, self.steps))
+            inference, loss = self.infer(batch, self.global_step)
             self.means.add(self.figures(inference, loss))
 
     def on_validation_epoch_end(self) -> None:
@@ -167,19 +192,20 @@ class Experiment(LightningModule):
         self.active_units = ActiveUnits()
 
     def test_step(self, batch: Batch, index: int) -> None:
-        x, _ = batch
+        x, labels = batch
         if not len(x):
             return
         with self._evaluating(index):
-            inference, loss = self.infer(x, self.beta(self.steps, self.steps))
+            inference, loss = self.infer(batch, self.steps)
             figures = self.figures(inference, loss)
-            figures["mse"] = squared_error(self.model, inference)
-            if self.model.has_bound:
+            model = self.model.given(labels)
+            figures["mse"] = squared_error(model, inference)
+            if self.has_spread:
                 self.active_units.add(inference.q.mean)
-                if self.nll_samples:
-                    weights = log_weights(self.model, x, self.nll_samples, self.chunk)
-                    estimate, figures["nll_variance"] = log_likelihood(weights)
-                    figures["nll"] = -estimate
+            if model.has_bound and self.nll_samples:
+                weights = log_weights(model, x, self.nll_samples, self.chunk)
+                estimate, figures["nll_variance"] = log_likelihood(weights)
+                figures["nll"] = -estimate
             self.means.add(figures)
 
     def on_test_epoch_end(self) -> None:
@@ -191,7 +217,7 @@ class Experiment(LightningModule):
             results["nll_samples"] = self.nll_samples
             results["nll_stderr"] = (results.pop("nll_variance") / self.tested_images) ** 0.5
             results["gap"] = -results["elbo"] - results["nll"]
-        if self.model.has_bound:
+        if self.has_spread:
             results["active_units"] = self.active_units.compute(self._all_sum)
         loss = results.pop("loss")
         self.results = {**results, "loss": loss}  # last: it depends on β, the others do not

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 # What a seed is for: two purposes never share a stream.
-INIT, ORDER, TRAIN, EVALUATE, BINARIZE, PICTURES = range(6)
+INIT, ORDER, TRAIN, EVALUATE, BINARIZE, PICTURES, BEGIN = range(7)
 
 
 def mix(*numbers: int) -> int:

@@ -19,18 +19,23 @@ LAST = Path("checkpoints") / "last.ckpt"
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def claim(directory: Path, resumes: bool) -> None:
-    """Make ``directory`` this run's own; a ValueError where another run's results lie there.
+def check_free(directory: Path, resumes: bool) -> None:
+    """A ValueError where another run's results lie in ``directory``.
 
     A run that resumes may enter its own directory. An empty one (Hydra makes it beforehand) is free.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    if not resumes and any(directory.iterdir()):
+    if not resumes and directory.is_dir() and any(directory.iterdir()):
         last = directory / LAST
         go_on = f"go on with it: ckpt={last}" if last.exists() else "delete it: it holds no checkpoint to go on from"
         raise ValueError(
             f"{directory} exists already, and nothing there was touched; take another name (name=...), or {go_on}"
         )
+
+
+def claim(directory: Path, resumes: bool) -> None:
+    """Make ``directory`` this run's own; a ValueError where another run's results lie there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    check_free(directory, resumes)
     probe = directory / ".writable"
     probe.touch()
     probe.unlink()

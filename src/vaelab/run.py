@@ -27,7 +27,16 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vaelab import hardware, noise, results
-from vaelab.callbacks import BestCheckpoint, EpochProgress, EventFiles, MetricsFile, Pictures, SaveMetrics, checkpoints
+from vaelab.callbacks import (
+    BestCheckpoint,
+    EpochProgress,
+    EventFiles,
+    MetricsFile,
+    Pictures,
+    SaveMetrics,
+    averaging,
+    checkpoints,
+)
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
 from vaelab.checks import Interrupted, Refused, cannot_use, one_of, whole
 from vaelab.data import ImageData
@@ -35,7 +44,7 @@ from vaelab.experiment import Experiment, TrainingDiverged
 
 log = logging.getLogger(__name__)
 
-GROUPS = ("model", "network", "likelihood", "prior", "loss")  # the choices that results.json names
+GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")  # the choices that results.json names
 
 
 @dataclass
@@ -75,6 +84,7 @@ class Parts:
     trainer: Trainer | None  # None where the processes that train are yet to be started
     processes: int
     resumed: Progress
+    begin_s: float  # what the model's start from the training images took
 
 
 # ---- check -----------------------------------------------------------------------------------------------------
@@ -138,13 +148,44 @@ def prepare(run: Run) -> Parts:
         raise ValueError(f"every process needs an image to evaluate: {processes} processes share a batch of {smallest}")
     if data.batch_size % processes:
         raise ValueError(f"data.batch_size={data.batch_size} does not split evenly over {processes} processes")
+    began = time.monotonic()
+    begin(run, experiment, data)
+    begin_s = time.monotonic() - began
     if processes == 1 or _is_started_by_an_engine():
         trainer = make_trainer(config["trainer"], run, experiment, data, resumed)
     else:
         # Only to hear now, in one process, what is wrong with its options.
         make_trainer({**config["trainer"], "devices": 1, "strategy": "auto"}, run, experiment, data, resumed)
         trainer = None
-    return Parts(data, experiment, trainer, processes, resumed)
+    return Parts(data, experiment, trainer, processes, resumed, begin_s)
+
+
+def begin(run: Run, experiment: Experiment, data: ImageData) -> None:
+    """Let the model start from the training images, unless it goes on, and try it on two of them."""
+    train = data.sets["train"]
+    if getattr(experiment.objective, "images", 0) is None:
+        experiment.objective.images = len(train)
+    classes = experiment.model.classes
+    if classes is not None and int(train.labels.max()) >= classes:
+        raise ValueError(
+            f"model.classes={classes} does not fit {data.name}, whose labels go up to {int(train.labels.max())}: "
+            f"take model.classes={int(train.labels.max()) + 1}"
+        )
+    with noise.fixed_noise(torch.device("cpu"), run.config["seed"], noise.BEGIN), torch.no_grad():
+        if run.ckpt is None:
+            generator = noise.generator(run.config["seed"], noise.BEGIN)
+            experiment.begin(lambda: data.scale(train.images), generator)
+        x, labels = train[torch.arange(2)]
+        x = data.scale(x)
+        try:
+            inference, loss = experiment.infer((x, labels), 0)
+        except RuntimeError as error:
+            raise ValueError(f"the pieces do not fit together: {_one_line(error)}") from error
+    if inference.px.event_shape != x.shape[1:] or loss.shape != (len(x),):
+        raise ValueError(
+            f"the likelihood is one of images {tuple(inference.px.event_shape)} and the loss of two images has shape "
+            f"{tuple(loss.shape)}; expected {tuple(x.shape[1:])} and (2,): change network or likelihood"
+        )
 
 
 def check_resumable(run: Run) -> Progress:
@@ -194,7 +235,8 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
             EpochProgress(),
             Pictures(run.directory, run.config["pictures"]["every"], title),
             SaveMetrics(),
-            *checkpoints(run.directory, experiment.model.has_bound, data.val > 0),
+            *checkpoints(run.directory, experiment.criterion, data.val > 0),
+            *averaging(run.config["evaluation"]["ema"]),
         ],
         plugins=plugins,
         default_root_dir=run.directory,
@@ -213,6 +255,7 @@ def launch(run: Run) -> None:
     log_to_console()
     try:
         with refusing():
+            results.check_free(run.directory, run.resumes_in_place)  # before anything takes time
             parts = prepare(run)
             if _is_first_process():
                 results.claim(run.directory, run.resumes_in_place)
@@ -304,11 +347,14 @@ def execute(run: Run, parts: Parts) -> None:
             warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
             warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")  # of torch, to Lightning
             began = time.monotonic()
-            trainer.fit(experiment, datamodule=data, ckpt_path=run.ckpt, weights_only=True)
-            fit_s = time.monotonic() - began
+            if not experiment.is_solved:
+                trainer.fit(experiment, datamodule=data, ckpt_path=run.ckpt, weights_only=True)
+            fit_s = parts.begin_s + time.monotonic() - began
             began = time.monotonic()
             trainer.test(experiment, datamodule=data, ckpt_path=tested(run, trainer), weights_only=True, verbose=False)
             test_s = time.monotonic() - began
+            if experiment.is_solved:
+                trainer.save_checkpoint(run.directory / results.LAST)
     except TrainingDiverged as error:
         finish(run, parts, failed(run, error))
         raise Refused(f"{error}; {run.directory} keeps what there was") from error
@@ -327,6 +373,7 @@ def execute(run: Run, parts: Parts) -> None:
         "status": "completed",
         **identity(run),
         **({} if experiment.objective.weighs_kl else {"beta": None}),
+        **({"epochs": 0} if experiment.is_solved else {}),
         "steps": trainer.global_step,
         "parameters": sum(weight.numel() for weight in experiment.model.parameters()),
         "data": {**data.describe(), "test": experiment.tested_images},
@@ -456,6 +503,11 @@ def show(run: Run, parts: Parts, figures: dict) -> None:
         "nll_stderr": "Monte Carlo standard error of nll",
         "gap": "KL(q(z|x) || p(z|x)) = -elbo - nll",
         "active_units": f"of {figures['latent']} latents",
+        "posterior_std": "the posterior's standard deviation, mean over latents",
+        "iwae": "the importance-weighted bound with loss.samples codes",
+        "mutual_information": "I(x; z), estimated from batches",
+        "total_correlation": "KL(q(z) || prod_d q(z_d)), estimated from batches",
+        "dimension_kl": "sum_d KL(q(z_d) || p(z_d)), estimated from batches",
         "mse": "squared error per image, summed over pixels",
     }
     if run.choices.get("likelihood") == "bernoulli" and figures["data"]["binarize"] == "none":

@@ -6,7 +6,7 @@ learning rate returns the factor on the optimizer's own rate. ``steps`` is the l
 
 import math
 
-from vaelab.checks import number
+from vaelab.checks import number, whole
 
 
 def _warmup_steps(warmup: float, steps: int) -> float:
@@ -24,15 +24,10 @@ class Constant:
         return self.weight
 
 
-class Linear:
-    """β rises in a straight line from ``start`` to ``weight`` during the warm-up, then stays.
+class _Warmup:
+    """β goes from ``start`` to ``weight`` during the warm-up, along ``shape``: [0, 1] -> [0, 1], then stays.
 
-    Ladder Variational Autoencoders (Sønderby et al., 2016). ``warmup``: a fraction of the training up to 1,
-    a number of steps above 1.
-
-    >>> beta = Linear(weight=4.0, warmup=0.5)
-    >>> [beta(step, 100) for step in (0, 25, 50, 100)]
-    [0.0, 2.0, 4.0, 4.0]
+    ``warmup``: a fraction of the training up to 1, a number of steps above 1.
     """
 
     def __init__(self, weight: float = 1.0, warmup: float = 0.25, start: float = 0.0) -> None:
@@ -43,6 +38,82 @@ class Linear:
     def __call__(self, step: int, steps: int) -> float:
         length = _warmup_steps(self.warmup, steps)
         share = min(1.0, step / length) if length else 1.0
+        return self.start + self.shape(share) * (self.weight - self.start)
+
+    def shape(self, share: float) -> float:
+        raise NotImplementedError
+
+
+class Linear(_Warmup):
+    """A straight line: Ladder Variational Autoencoders (Sønderby et al., 2016).
+
+    >>> beta = Linear(weight=4.0, warmup=0.5)
+    >>> [beta(step, 100) for step in (0, 25, 50, 100)]
+    [0.0, 2.0, 4.0, 4.0]
+    """
+
+    def shape(self, share: float) -> float:
+        return share
+
+
+class Cosine(_Warmup):
+    """Half a cosine, flat at both ends: Cyclical Annealing Schedule (Fu et al., 2019), section 4.2.
+
+    >>> beta = Cosine(weight=4.0, warmup=0.5)
+    >>> [round(beta(step, 100), 3) for step in (0, 25, 50, 100)]
+    [0.0, 2.0, 4.0, 4.0]
+    """
+
+    def shape(self, share: float) -> float:
+        return 0.5 * (1 - math.cos(math.pi * share))
+
+
+class Sigmoid(_Warmup):
+    """A logistic curve, cut off and stretched to meet both ends: Generating Sentences from a Continuous Space
+    (Bowman et al., 2016), figure 2. ``steepness``: its slope in the middle is a quarter of this per warm-up.
+
+    >>> beta = Sigmoid(weight=4.0, warmup=0.5)
+    >>> [round(beta(step, 100), 3) for step in (0, 25, 50, 100)]
+    [0.0, 2.0, 4.0, 4.0]
+    """
+
+    def __init__(self, weight: float = 1.0, warmup: float = 0.25, start: float = 0.0, steepness: float = 12.0) -> None:
+        super().__init__(weight, warmup, start)
+        self.steepness = number("beta.steepness", steepness, above=True)
+
+    def shape(self, share: float) -> float:
+        """tanh is the logistic curve around its middle, of half the argument."""
+        return 0.5 + 0.5 * math.tanh(self.steepness / 2 * (share - 0.5)) / math.tanh(self.steepness / 4)
+
+
+class Cyclical:
+    """β rises in a straight line from ``start`` to ``weight`` at the begin of each of ``cycles``, then stays.
+
+    Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing (Fu et al., 2019). ``warmup`` is the
+    length of one rise: a fraction of the whole training up to 1, a number of steps above 1.
+
+    >>> beta = Cyclical(weight=4.0, warmup=0.1, cycles=4)
+    >>> [round(beta(step, 1000), 3) for step in (0, 50, 100, 249, 250, 300, 999)]
+    [0.0, 2.0, 4.0, 4.0, 0.0, 2.0, 4.0]
+    """
+
+    def __init__(self, weight: float = 1.0, warmup: float = 0.125, start: float = 0.0, cycles: int = 4) -> None:
+        self.weight = number("beta.weight", weight)
+        self.warmup = number("beta.warmup", warmup)
+        self.start = number("beta.start", start)
+        self.cycles = whole("beta.cycles", cycles)
+        if self.warmup <= 1 < self.warmup * self.cycles:
+            raise ValueError(
+                f"beta.warmup={self.warmup:g} does not fit {self.cycles} times into the training: "
+                f"take at most {1 / self.cycles:g}, or fewer beta.cycles"
+            )
+
+    def __call__(self, step: int, steps: int) -> float:
+        if step >= steps:  # what is trained for, also by the test
+            return self.weight
+        within = step % max(1.0, steps / self.cycles)
+        length = _warmup_steps(self.warmup, steps)
+        share = min(1.0, within / length) if length else 1.0
         return self.start + share * (self.weight - self.start)
 
 
