@@ -5,14 +5,19 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Normal
+from torch.distributions import Bernoulli, ContinuousBernoulli, Laplace, Normal
 
 from vaelab.conditionals import (
     BernoulliLikelihood,
+    ChainPosterior,
     ContinuousBernoulliLikelihood,
     DiracPosterior,
+    DiscretizedLogisticLikelihood,
+    FlowPosterior,
     GaussianLikelihood,
     GaussianPosterior,
+    LaplaceLikelihood,
+    NoisyPosterior,
 )
 from vaelab.networks import mlp_encoder
 
@@ -85,7 +90,104 @@ def test_a_learnt_sigma_finds_the_error_of_the_mean():
     error = float((x.view(6) - torch.sigmoid(LOGITS[0])).square().mean().sqrt())
     likelihood = GaussianLikelihood(given, 6, sigma=error, learnt=True)
     likelihood(LOGITS).log_prob(x).sum().backward()
-    assert abs(float(likelihood.log_sigma.grad)) < 1e-5
+    assert abs(float(likelihood.pixels.log_scale.grad)) < 1e-5
+
+
+def test_laplace_is_torchs_and_integrates_to_one():
+    x = torch.rand(1, 1, 1, 6)
+    ours = LaplaceLikelihood(given, 6, scale=0.3, learnt=False)(LOGITS).log_prob(x)
+    torch.testing.assert_close(ours, Laplace(torch.sigmoid(LOGITS), 0.3).log_prob(x.view(1, 6)).sum(-1))
+    axis = torch.linspace(-6, 7, 200_001, dtype=torch.float64)
+    z = torch.full((200_001, 1), 0.7, dtype=torch.float64)
+    density = LaplaceLikelihood(given, 1, scale=0.3, learnt=False)(z).log_prob(axis.view(-1, 1, 1, 1)).exp()
+    assert math.isclose(float(torch.trapezoid(density, axis)), 1.0, abs_tol=1e-6)
+
+
+def test_a_learnt_laplace_scale_finds_the_mean_absolute_error():
+    x = torch.rand(1, 1, 1, 6)
+    error = float((x.view(6) - torch.sigmoid(LOGITS[0])).abs().mean())
+    likelihood = LaplaceLikelihood(given, 6, scale=error, learnt=True)
+    likelihood(LOGITS).log_prob(x).sum().backward()
+    assert abs(float(likelihood.pixels.log_scale.grad)) < 1e-5
+
+
+def test_discretized_logistic_likelihood_sums_to_one_over_256_levels():
+    levels = torch.arange(256, dtype=torch.float64).view(-1, 1, 1, 1) / 255
+    z = torch.full((256, 1), -1.3, dtype=torch.float64)
+    log_p = DiscretizedLogisticLikelihood(given, 1, scale=0.05, learnt=False)(z).log_prob(levels)
+    assert math.isclose(float(log_p.exp().sum()), 1.0, rel_tol=1e-6)
+
+
+class Rows(nn.Module):
+    """A decoder whose two channels are the two halves of the code."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z.unflatten(-1, (2, 1, -1))
+
+
+@pytest.mark.parametrize("kind", [GaussianLikelihood, LaplaceLikelihood, DiscretizedLogisticLikelihood])
+def test_a_scale_per_pixel_is_the_decoders_second_output(kind):
+    asked = []
+
+    def network(latent: int, channels: int) -> nn.Module:
+        asked.append(channels)
+        return Rows()
+
+    option = "sigma" if kind is GaussianLikelihood else "scale"
+    likelihood = kind(network, 12, learnt="per_pixel", floor=0.02, **{option: 0.3})
+    assert asked == [2]
+    z = torch.randn(5, 12)
+    base = likelihood(z).base_dist
+    torch.testing.assert_close(base.loc.flatten(1), torch.sigmoid(z[:, :6]))
+    torch.testing.assert_close(base.scale.flatten(1), 0.02 + 0.3 * z[:, 6:].exp())
+    assert likelihood(z).event_shape == (1, 1, 6)
+    assert float(kind(network, 12, learnt="per_pixel", floor=0.02)(-50 + z).base_dist.scale.min()) > 0.0199
+
+
+@pytest.mark.parametrize("learnt", ["pixel", 1, None])
+def test_a_scale_is_fixed_learnt_or_per_pixel(learnt):
+    with pytest.raises(ValueError, match=r"likelihood\.learnt must be true or false, or per_pixel, got"):
+        GaussianLikelihood(given, 6, learnt=learnt)
+
+
+LIKELIHOODS = [
+    BernoulliLikelihood, ContinuousBernoulliLikelihood, GaussianLikelihood, LaplaceLikelihood,
+    DiscretizedLogisticLikelihood,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_the_output_that_a_mean_wants_gives_about_that_mean(kind):
+    images = torch.tensor([[0.1, 0.3, 0.5, 0.6, 0.8, 0.95]])
+    likelihood = kind(given, 6)
+    mean = likelihood(likelihood.output_at(images)).mean.flatten(1)
+    assert (mean.argsort() == images.argsort()).all()
+    if kind is not ContinuousBernoulliLikelihood:  # whose mean is not its parameter
+        torch.testing.assert_close(mean, images, atol=0.1 if kind is DiscretizedLogisticLikelihood else 1e-5, rtol=0)
+
+
+def test_noise_on_a_code_is_of_the_size_asked_for():
+    def network(outputs: int) -> nn.Module:
+        return mlp_encoder(outputs, image=(1, 4, 4), hidden=[8])
+
+    q = NoisyPosterior(network, 3, sigma=0.25)(5 * torch.rand(4, 1, 4, 4))
+    assert float(q.mean.detach().abs().max()) < 1
+    torch.testing.assert_close(q.stddev, torch.full((4, 3), 0.25))
+
+
+@pytest.mark.parametrize("kind", [GaussianPosterior, NoisyPosterior, DiracPosterior, ChainPosterior, FlowPosterior])
+def test_every_posterior_draws_codes_with_a_gradient(kind):
+    def network(outputs: int) -> nn.Module:
+        return mlp_encoder(outputs, image=(1, 4, 4), hidden=[8])
+
+    posterior = kind(network, 3)
+    q = posterior(torch.rand(5, 1, 4, 4))
+    assert (tuple(q.batch_shape), tuple(q.event_shape)) == ((5,), (3,))
+    z = q.rsample((4,))
+    assert z.shape == (4, 5, 3)
+    z.square().sum().backward()
+    assert all(parameter.grad.any() for parameter in posterior.parameters())
+    assert q.mean.shape == q.stddev.shape == (5, 3)
 
 
 def test_posteriors_have_one_event_per_image():

@@ -4,9 +4,28 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Independent,
+    Laplace,
+    MixtureSameFamily,
+    Normal,
+    OneHotCategorical,
+    kl_divergence,
+)
+from zuko.flows import MAF
 
-from vaelab.distributions import PointMass, diagonal_normal
+from vaelab.distributions import (
+    Chain,
+    DiscretizedLogistic,
+    Flow,
+    Mixture,
+    PointMass,
+    diagonal_normal,
+    joint,
+    pairwise_log_prob,
+)
 
 
 def test_log_density_is_torchs_summed_over_the_event():
@@ -51,3 +70,187 @@ def test_point_mass_has_samples_but_no_density():
     assert not mass.variance.any()
     with pytest.raises(ValueError, match="no density"):
         mass.log_prob(z)
+
+
+# ---- chains --------------------------------------------------------------------------------------------------
+
+
+def curved(a: torch.Tensor) -> Independent:
+    """p(b|a) with two components that depend on the one of a."""
+    return diagonal_normal(torch.cat([a.sin(), a**2], -1), 0.5 + torch.cat([a, -a], -1).sigmoid())
+
+
+@pytest.mark.parametrize("first_last", [False, True])
+def test_a_chains_density_is_the_product_of_its_parts(first_last):
+    loc, scale = torch.randn(6, 1), torch.rand(6, 1) + 0.1
+    chain = Chain(diagonal_normal(loc, scale), curved, first_last)
+    assert (chain.batch_shape, chain.event_shape) == ((6,), (3,))
+    z = torch.randn(4, 6, 3)
+    a, b = (z[..., 2:], z[..., :2]) if first_last else (z[..., :1], z[..., 1:])
+    parts = Normal(loc, scale).log_prob(a).sum(-1)
+    parts = parts + Normal(torch.cat([a.sin(), a**2], -1), 0.5 + torch.cat([a, -a], -1).sigmoid()).log_prob(b).sum(-1)
+    torch.testing.assert_close(chain.log_prob(z), parts)
+
+
+def grid(low: float, high: float, count: int) -> tuple[torch.Tensor, float]:
+    """Points of the plane ``(count², 2)`` in float64 and the area that each stands for."""
+    axis = torch.linspace(low, high, count, dtype=torch.float64)
+    return torch.cartesian_prod(axis, axis), float(axis[1] - axis[0]) ** 2
+
+
+@pytest.mark.parametrize("first_last", [False, True])
+def test_a_chain_integrates_to_one_and_draws_what_it_weighs(first_last):
+    one = torch.ones(1, dtype=torch.float64)
+    chain = Chain(diagonal_normal(0.3 * one, 0.7 * one), lambda a: diagonal_normal(a.sin(), 0.4 + 0 * a), first_last)
+    points, area = grid(-6, 6, 601)
+    density = chain.log_prob(points).exp()
+    assert math.isclose(float(density.sum() * area), 1.0, abs_tol=1e-6)
+    torch.manual_seed(0)
+    drawn = chain.sample((200_000,))
+    mean = (density[:, None] * points).sum(0) * area
+    torch.testing.assert_close(drawn.mean(0), mean, atol=0.01, rtol=0)
+    second = (density * points.prod(1)).sum() * area
+    torch.testing.assert_close(drawn.prod(1).mean(), second, atol=0.01, rtol=0)
+
+
+# ---- flows ---------------------------------------------------------------------------------------------------
+
+
+def flow(context: int = 0, passes: int | None = None) -> MAF:
+    torch.manual_seed(0)
+    maf = MAF(2, context, transforms=3, hidden_features=[16], passes=passes).double()
+    for parameter in maf.parameters():
+        parameter.data *= 2.0  # far from the identity
+    return maf
+
+
+@pytest.mark.parametrize("passes", [None, 2])
+def test_a_flows_density_is_that_of_its_change_of_variables(passes):
+    """log p(z) = log N(f(z); 0, I) + log |det df/dz|, the Jacobian by autograd."""
+    maf = flow(passes=passes)
+    z = torch.randn(7, 2, dtype=torch.float64)
+    transform = maf().transform
+    expected = []
+    for point in z:
+        jacobian = torch.autograd.functional.jacobian(transform, point)
+        base = Normal(torch.zeros(2, dtype=torch.float64), 1.0).log_prob(transform(point)).sum()
+        expected.append(base + torch.linalg.slogdet(jacobian).logabsdet)
+    torch.testing.assert_close(Flow(maf()).log_prob(z), torch.stack(expected))
+
+
+def test_a_flow_integrates_to_one_and_draws_what_it_weighs():
+    distribution = Flow(flow()())
+    points, area = grid(-15, 15, 1201)
+    with torch.no_grad():
+        density = distribution.log_prob(points).exp()
+        assert math.isclose(float(density.sum() * area), 1.0, abs_tol=1e-3)
+        drawn = distribution.sample((100_000,))
+        torch.testing.assert_close(drawn.mean(0), (density[:, None] * points).sum(0) * area, atol=0.03, rtol=0)
+
+
+def test_a_flows_samples_weigh_the_same_both_ways():
+    """What is drawn is mapped back to be weighed; both ways must meet, also under autocast."""
+    maf, context = flow(context=3, passes=2).float(), torch.randn(5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.manual_seed(0)
+        z = Flow(maf(context)).rsample((4,))
+        log_prob = Flow(maf(context)).log_prob(z)
+    torch.manual_seed(0)
+    again, expected = maf(context).rsample_and_log_prob((4,))
+    torch.testing.assert_close(z, again)
+    torch.testing.assert_close(log_prob, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_flows_moments_are_those_of_many_draws():
+    torch.manual_seed(0)
+    distribution = Flow(MAF(2, 3, passes=2).double()(torch.randn(5, 3, dtype=torch.float64)))
+    with torch.no_grad():
+        drawn = distribution.sample((50_000,))
+        spread = drawn.std(0)
+        assert ((distribution.mean - drawn.mean(0)).abs() < 0.2 * spread).all()
+        assert ((distribution.stddev / spread).log().abs() < 0.2).all()
+        assert torch.equal(distribution.mean, distribution.mean)  # the same noise again
+
+
+# ---- mixtures ------------------------------------------------------------------------------------------------
+
+
+def test_pairwise_densities_are_the_broadcast_ones():
+    torch.manual_seed(0)
+    x = torch.rand(5, 1, 3, 4)
+    loc, scale = torch.randn(7, 1, 3, 4), torch.rand(7, 1, 3, 4) * 2 + 1e-3
+    for base in (Bernoulli(logits=3 * loc, validate_args=False), Normal(loc, scale), Laplace(loc, scale)):
+        components = joint(base, 3)
+        expected = torch.stack([component.log_prob(x).flatten(1).sum(1) for component in one_by_one(base)], 1)
+        torch.testing.assert_close(pairwise_log_prob(components, x), expected, rtol=1e-4, atol=1e-3)
+        assert pairwise_log_prob(components, x.expand(2, 5, 1, 3, 4)).shape == (2, 5, 7)
+
+
+def one_by_one(base: Bernoulli | Normal | Laplace) -> list[Bernoulli | Normal | Laplace]:
+    """A batch of distributions as a list of them."""
+    if isinstance(base, Bernoulli):
+        return [Bernoulli(logits=logits, validate_args=False) for logits in base.logits]
+    return [type(base)(loc, scale, validate_args=False) for loc, scale in zip(base.loc, base.scale, strict=True)]
+
+
+def test_narrow_components_far_out_lose_no_digits():
+    """The quadratic form is a difference of numbers near 1e8, of which float32 would keep the first seven digits."""
+    loc, scale = torch.tensor([[5.0, -3.0]]), torch.tensor([[1e-3, 2e-3]])
+    z = loc + scale * torch.tensor([[0.5, -1.0]])
+    ours = pairwise_log_prob(diagonal_normal(loc, scale), z)[:, 0]
+    exact = diagonal_normal(loc.double(), scale.double()).log_prob(z.double())
+    torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_a_mixture_is_torchs():
+    torch.manual_seed(0)
+    weights, loc, scale, z = torch.randn(4), torch.randn(4, 3), torch.rand(4, 3) + 0.1, torch.randn(2, 6, 3)
+    ours = Mixture(weights, diagonal_normal(loc, scale))
+    theirs = MixtureSameFamily(Categorical(logits=weights), Independent(Normal(loc, scale), 1))
+    torch.testing.assert_close(ours.log_prob(z), theirs.log_prob(z))
+    torch.testing.assert_close(ours.mean, theirs.mean)
+    assert ours.sample((5,)).shape == (5, 3)
+
+
+def test_the_kl_of_one_hot_codes_is_the_sum():
+    q, p = torch.randn(5, 4).softmax(-1), torch.randn(4).softmax(-1)
+    expected = (q * (q / p).log()).sum(-1)
+    torch.testing.assert_close(kl_divergence(OneHotCategorical(q), OneHotCategorical(p)), expected)
+
+
+# ---- grey values ---------------------------------------------------------------------------------------------
+
+LEVELS = torch.arange(256, dtype=torch.float64) / 255
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.02, 0.3, 5.0])
+@pytest.mark.parametrize("loc", [-0.5, 0.0, 0.31, 1.0])
+def test_discretized_logistic_sums_to_one_over_256_levels(loc, scale):
+    loc, scale = (torch.tensor(value, dtype=torch.float64) for value in (loc, scale))
+    log_prob = DiscretizedLogistic(loc, scale).log_prob(LEVELS)
+    assert math.isclose(float(log_prob.exp().sum()), 1.0, rel_tol=1e-9)
+    # the differences of the logistic's distribution function, as they are defined
+    edges = torch.cat([LEVELS - 0.5 / 255, torch.ones(1, dtype=torch.float64)])
+    below = torch.sigmoid((edges - loc) / scale)
+    below[0], below[-1] = 0.0, 1.0
+    torch.testing.assert_close(log_prob.exp(), below.diff(), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.02, 0.3])
+@pytest.mark.parametrize("loc", [0.0, 0.31, 0.9])
+def test_discretized_logistics_mean_and_draws_are_those_of_its_levels(loc, scale):
+    distribution = DiscretizedLogistic(*(torch.tensor(value, dtype=torch.float64) for value in (loc, scale)))
+    mean = (distribution.log_prob(LEVELS).exp() * LEVELS).sum()
+    assert abs(float(distribution.mean - mean)) < 0.5 / 255
+    torch.manual_seed(0)
+    drawn = distribution.sample((100_000,))
+    assert abs(float(drawn.mean() - mean)) < 0.005
+    torch.testing.assert_close(drawn * 255, (drawn * 255).round())
+
+
+def test_discretized_logistic_has_gradients_where_its_mass_vanishes():
+    loc = torch.tensor([0.9, 0.1], requires_grad=True)
+    log_prob = DiscretizedLogistic(loc, torch.tensor(1e-3)).log_prob(torch.tensor([0.0, 1.0])).sum()
+    log_prob.backward()
+    assert log_prob.isfinite()
+    torch.testing.assert_close(loc.grad, torch.tensor([-1000.0, 1000.0]), rtol=1e-3, atol=0)

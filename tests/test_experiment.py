@@ -38,9 +38,9 @@ def test_beta_and_learning_rate_follow_the_step():
     seen = []
 
     class Watched(Experiment):
-        def _log_training(self, step: int, beta: float) -> None:
-            seen.append((step, beta, self.trainer.optimizers[0].param_groups[0]["lr"]))
-            super()._log_training(step, beta)
+        def _log_training(self, step: int) -> None:
+            super()._log_training(step)
+            seen.append((step, self.latest["beta"], self.latest["lr"]))
 
     module = module_of("beta=linear", "beta.weight=4", "beta.warmup=0.5", "lr.warmup=0", "optimizer.lr=0.1")
     module.__class__ = Watched
