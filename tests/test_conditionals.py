@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Laplace, Normal
+from torch.distributions import Bernoulli, ContinuousBernoulli, Independent, Laplace, Normal, kl_divergence
 
 from vaelab.conditionals import (
     BernoulliLikelihood,
@@ -170,9 +170,15 @@ def test_noise_on_a_code_is_of_the_size_asked_for():
     def network(outputs: int) -> nn.Module:
         return mlp_encoder(outputs, image=(1, 4, 4), hidden=[8])
 
-    q = NoisyPosterior(network, 3, sigma=0.25)(5 * torch.rand(4, 1, 4, 4))
-    assert float(q.mean.detach().abs().max()) < 1
+    posterior = NoisyPosterior(network, 3, sigma=0.25)
+    q = posterior(5 * torch.rand(4, 1, 4, 4))
+    torch.testing.assert_close(q.mean.norm(dim=1), torch.full((4,), math.sqrt(3)))
     torch.testing.assert_close(q.stddev, torch.full((4, 3), 0.25))
+    rate = 3 / 2 * (0.25**2 - math.log(0.25**2))
+    prior = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
+    torch.testing.assert_close(kl_divergence(q, prior), torch.full((4,), rate))
+    with pytest.raises(ValueError, match="take latent=2"):
+        NoisyPosterior(network, 1)
 
 
 @pytest.mark.parametrize("kind", [GaussianPosterior, NoisyPosterior, DiracPosterior, ChainPosterior, FlowPosterior])

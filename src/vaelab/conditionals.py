@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, ContinuousBernoulli, Independent, Laplace, Normal
+from torch.nn.functional import normalize
 from zuko.flows import MAF
 
-from vaelab.checks import number, one_of, whole
+from vaelab.checks import flag, number, one_of, whole
 from vaelab.distributions import Chain, DiscretizedLogistic, Flow, PointMass, diagonal_normal, joint
 from vaelab.networks import activation_of, mlp, widths_of
 
@@ -49,23 +50,30 @@ class GaussianPosterior(nn.Module):
 
 
 class NoisyPosterior(nn.Module):
-    """q(z|x) = N(f(x), σ²I), σ fixed: an auto-encoder with noise on its code.
+    """q(z|x) = N(√D f(x) / ‖f(x)‖, σ²I), σ fixed: an auto-encoder with noise on a code of fixed length.
 
-    ``activation`` bounds the code; without a bound f grows until the noise is nothing beside it.
+    Without the normalisation (``normalize`` false) f grows until the noise is nothing beside it. With it, codes lie
+    where those of N(0, I) do, and the rate is the same for every image: D (σ² - log σ²) / 2.
     """
 
     has_density = True
     factorised = True
 
-    def __init__(self, network: Encoder, latent: int, sigma: float = 0.5, activation: str = "tanh") -> None:
+    def __init__(self, network: Encoder, latent: int, sigma: float = 0.3, normalize: bool = True) -> None:
         super().__init__()
         self.network = network(whole("latent", latent))
         self.sigma = number("posterior.sigma", sigma, above=True)
-        self.activation = activation_of("posterior.activation", activation)
+        self.normalize = flag("posterior.normalize", normalize)
+        if normalize and latent == 1:
+            raise ValueError(
+                "a code of one latent and fixed length is but a sign: take latent=2 or more for this model"
+            )
 
     def forward(self, x: Tensor) -> Independent:
         """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
-        loc = self.activation(self.network(x).to(x.dtype))
+        loc = self.network(x).to(x.dtype)
+        if self.normalize:
+            loc = math.sqrt(loc.shape[-1]) * normalize(loc, dim=-1)
         return diagonal_normal(loc, torch.full_like(loc, self.sigma))
 
 
