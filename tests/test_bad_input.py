@@ -28,9 +28,9 @@ COMMANDS = [
     (["latnt=3"], ["no option 'latnt'", "did you mean 'latent'"]),
     (["beta.wieght=3"], ["no option 'beta.wieght'", "did you mean 'beta.weight'"]),
     (["optimzer.lr=1"], ["no option 'optimzer.lr'", "did you mean 'optimizer.lr'"]),
-    (["model=vea"], ["model=vea", "ae, vae"]),
+    (["model=vea"], ["model=vea", "noisy_ae, pca, vae"]),
     (["accelerator=cuda"], ["accelerator=cuda", "ddp_cpu", "gpu"]),
-    (["experiment=seed/gan"], ["experiment=seed/gan", "seed/ae, seed/vae"]),
+    (["experiment=seed/gan"], ["experiment=seed/gan", "seed/ae, seed/deep_ae"]),
     (["latent"], ["cannot read 'latent'", "option=value"]),
     (["latent=[2"], ["latent=[2"]),
     (["latent=0"], ["latent must be a whole number of at least 1", "0"]),
@@ -73,6 +73,35 @@ COMMANDS = [
     (["accelerator=ddp_cpu", "data.eval_batch_size=1"], ["2 processes share a batch of 1"]),
     (["name=a/b"], ["name must be the plain name of a folder", "'a/b'"]),
     (["name=''"], ["name must be the plain name of a folder", "''"]),
+    (["likelihood=gaussian", "likelihood.learnt=pixel"], ["likelihood.learnt must be true or false, or per_pixel"]),
+    (["posterior=none"], ["posterior=none", "posterior=gaussian"]),
+    (["prior=categorical"], ["prior=categorical", "model=mixture", "prior=normal"]),
+    (["posterior=dirac", "loss=iwae"], ["needs a posterior with a density", "posterior=gaussian"]),
+    (["posterior=flow", "loss=tc"], ["FlowPosterior has none", "posterior=gaussian or loss=elbo"]),
+    (["prior=vamp", "loss=reconstruction"], ["Vamp is learnt", "prior=normal or loss=elbo"]),
+    (["prior=mixture", "loss.free_bits=0.5"], ["loss.free_bits=0.5", "prior=normal"]),
+    (["loss=iwae", "loss.samples=0"], ["loss.samples must be a whole number of at least 1", "0"]),
+    (["loss=capacity", "loss.warmup=2"], ["loss.warmup is a share of the training, from 0 to 1", "2"]),
+    (["posterior=chain", "latent=1"], ["at least 2 latents", "latent=1"]),
+    (["model=hvae", "bottom=40"], ["bottom=40", "latent=4"]),
+    (["model=noisy_ae", "latent=1"], ["take latent=2 or more"]),
+    (["model=pca"], ["PCA is linear", "network.hidden=[]"]),
+    (["model=pca", "network.hidden=[]", "latent=784"], ["latent must be below 784", "784"]),
+    (["model=pca", "network.hidden=[]", "latent=600"], ["more than 600 training images", "512"]),
+    (["model=mixture", "network=mlp"], ["network=linear"]),
+    (["model=mixture", "network.hidden=[]", "prior=normal"], ["prior=categorical"]),
+    (["model=mixture", "network.hidden=[]", "latent=600"], ["600 components", "512"]),
+    (["model=mixture", "network.hidden=[]", "loss=tc"], ["posterior=gaussian or loss=elbo"]),
+    (["componants=3"], ["no option 'componants'", "did you mean 'components'"]),
+    (["model=cvae", "model.classes=4"], ["model.classes=4 does not fit mnist5k", "model.classes=10"]),
+    (["network=conv", "network.channels=[8,8,8]"], ["network.channels=[8, 8, 8]", "28 x 28", "fewer"]),
+    (["network=resnet", "network.channels=[12]"], ["multiples of 8", "12"]),
+    (["network.decoder.image=[1,14,14]"], ["(1, 14, 14)", "(1, 28, 28)", "network"]),
+    (["network.encoder.image=[1,14,14]"], ["the pieces do not fit together"]),
+    (["beta=cyclical", "beta.warmup=0.5"], ["beta.warmup=0.5 does not fit 4 times", "0.25"]),
+    (["evaluation.ema=1"], ["evaluation.ema must be below 1", "0.999"]),
+    (["evaluation.ema=-0.1"], ["evaluation.ema must be a finite number of at least 0", "-0.1"]),
+    (["data=emnist", "data.split=capitals"], ["data.split must be one of byclass", "'capitals'"]),
     (["ckpt=nowhere/last.ckpt"], ["ckpt=nowhere/last.ckpt: no such file"]),
     (["ckpt=."], ["ckpt=.: no such file"]),
 ]
@@ -147,7 +176,7 @@ def test_damaged_images(command, tmp_path, images, how):
 
 
 def test_missing_images_with_the_fallback_off(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("vaelab.data.download", lambda root: "no answer")
+    monkeypatch.setattr("vaelab.data.download", lambda *arguments: "no answer")
     status, _, err = command(*SMALL[4:], "data=mnist", "data.fallback=false", f"data.root={tmp_path / 'none'}")
     assert status != 0
     line = err.strip().splitlines()[-1]
@@ -157,7 +186,7 @@ def test_missing_images_with_the_fallback_off(command, tmp_path, monkeypatch):
 
 
 def test_missing_images_with_the_fallback_on_are_told_at_the_start_and_the_end(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("vaelab.data.download", lambda root: "no answer")
+    monkeypatch.setattr("vaelab.data.download", lambda *arguments: "no answer")
     status, out, _ = command(*SMALL[4:], "data=mnist", f"data.root={tmp_path / 'none'}", "name=in", "epochs=1")
     assert status == 0
     assert out.count("WARNING: this is not MNIST but mnist5k") == 2

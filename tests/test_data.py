@@ -5,6 +5,8 @@ import hashlib
 import re
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -129,7 +131,7 @@ def test_images_and_labels_must_be_as_many(root, arrays):
 
 @pytest.fixture
 def offline(monkeypatch) -> None:
-    monkeypatch.setattr(module, "download", lambda root: "no answer")
+    monkeypatch.setattr(module, "download", lambda *arguments: "no answer")
 
 
 @pytest.mark.usefixtures("offline")
@@ -165,6 +167,18 @@ class Quiet(SimpleHTTPRequestHandler):
         """Requests are not part of the tests' output."""
 
 
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server on this machine with the files of ``folder``."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_torchvisions_download_is_read_back(root, arrays, tmp_path, monkeypatch):
     """A mirror on this machine: torchvision fetches and verifies, we read."""
     from torchvision.datasets import MNIST
@@ -175,16 +189,107 @@ def test_torchvisions_download_is_read_back(root, arrays, tmp_path, monkeypatch)
         packed = gzip.compress(idx(array))
         (mirror / f"{FILES[part]}.gz").write_bytes(packed)
         resources.append((f"{FILES[part]}.gz", hashlib.md5(packed).hexdigest()))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(mirror)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
     monkeypatch.setattr(MNIST, "resources", resources)
     images = ImageData("mnist", 8, 8, val=10, root=str(tmp_path / "fetched"))
-    images.prepare_data()
-    server.shutdown()
-    server.server_close()
+    with served(mirror) as address:
+        monkeypatch.setattr(MNIST, "mirrors", [address])
+        images.prepare_data()
     images.setup()
     np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), arrays["test_images"])
+
+
+# ---- MNIST's kin ---------------------------------------------------------------------------------------------
+
+
+def lay_out(folder: Path, arrays: dict[str, np.ndarray], files: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for part, array in arrays.items():
+        (folder / files[part]).write_bytes(idx(array))
+
+
+@pytest.mark.parametrize(("name", "folder"), [("fashion_mnist", "FashionMNIST"), ("kmnist", "KMNIST")])
+def test_kin_lie_in_folders_of_their_own(tmp_path, arrays, name, folder):
+    lay_out(tmp_path / folder / "raw", arrays, FILES)
+    images = ImageData(name, 8, 8, val=10, root=str(tmp_path))
+    images.prepare_data()
+    images.setup()
+    np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), arrays["test_images"])
+    assert images.describe()["name"] == name
+    assert not images.is_stand_in
+
+
+@pytest.mark.parametrize("split", ["letters", "balanced", "digits"])
+def test_emnist_is_turned_upright_and_labelled_from_zero(tmp_path, arrays, split):
+    if split == "letters":  # whose labels begin at 1
+        arrays = {part: array + 1 if "labels" in part else array for part, array in arrays.items()}
+    lay_out(tmp_path / "EMNIST" / "raw", arrays, module.files_of("emnist", split))
+    images = ImageData("emnist", 8, 8, val=10, root=str(tmp_path), split=split)
+    images.prepare_data()
+    images.setup()
+    assert images.describe()["name"] == f"emnist-{split}"
+    test = images.sets["test"]
+    np.testing.assert_array_equal(test.images[:, 0].numpy(), arrays["test_images"].transpose(0, 2, 1))
+    first = 1 if split == "letters" else 0
+    np.testing.assert_array_equal(test.labels.numpy(), arrays["test_labels"].astype(int) - first)
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "emnist"])
+def test_nothing_stands_in_for_kin_that_is_missing(tmp_path, name):
+    images = ImageData(name, 8, 8, val=0, root=str(tmp_path), split="letters")
+    images.prepare_data()
+    with pytest.raises(
+        ValueError,
+        match=r"no (FashionMNIST|KMNIST|EMNIST) under .*/raw, and its download failed \(no answer\).*data\.root",
+    ):
+        images.setup()
+
+
+def test_emnist_wants_one_of_its_splits():
+    with pytest.raises(ValueError, match=r"data\.split must be one of byclass, .* got 'capitals'"):
+        ImageData("emnist", 8, 8, val=0, split="capitals")
+
+
+@pytest.mark.parametrize("name", ["FashionMNIST", "KMNIST"])
+def test_kin_are_fetched_by_torchvision(arrays, tmp_path, monkeypatch, name):
+    """A mirror on this machine, as for MNIST: the folder that torchvision writes is the one that is read."""
+    from torchvision import datasets
+
+    mirror, resources = tmp_path / "mirror", []
+    mirror.mkdir()
+    for part, array in arrays.items():
+        packed = gzip.compress(idx(array))
+        (mirror / f"{FILES[part]}.gz").write_bytes(packed)
+        resources.append((f"{FILES[part]}.gz", hashlib.md5(packed).hexdigest()))
+    monkeypatch.setattr(getattr(datasets, name), "resources", resources)
+    ours = {folder: word for word, folder in module.FOLDERS.items()}[name]
+    images = ImageData(ours, 8, 8, val=10, root=str(tmp_path / "fetched"))
+    with served(mirror) as address:
+        monkeypatch.setattr(getattr(datasets, name), "mirrors", [address])
+        images.prepare_data()
+    images.setup()
+    np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), arrays["test_images"])
+
+
+def test_emnist_is_fetched_by_torchvision(arrays, tmp_path, monkeypatch):
+    """Its one archive holds every split; only the four files that were asked for are read."""
+    import zipfile
+
+    from torchvision.datasets import EMNIST
+
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    with zipfile.ZipFile(mirror / "gzip.zip", "w") as archive:
+        for part, file in module.files_of("emnist", "digits").items():
+            archive.writestr(f"gzip/{file}.gz", gzip.compress(idx(arrays[part])))
+    with served(mirror) as address:
+        monkeypatch.setattr(EMNIST, "url", address + "gzip.zip")
+        monkeypatch.setattr(EMNIST, "md5", hashlib.md5((mirror / "gzip.zip").read_bytes()).hexdigest())
+        images = ImageData("emnist", 8, 8, val=10, root=str(tmp_path / "fetched"), split="digits")
+        images.prepare_data()
+    images.setup()
+    expected = arrays["test_images"].transpose(0, 2, 1)
+    np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), expected)
 
 
 def test_an_unusable_torchvision_is_told_in_one_line(tmp_path, monkeypatch):
@@ -193,7 +298,7 @@ def test_an_unusable_torchvision_is_told_in_one_line(tmp_path, monkeypatch):
     real = builtins.__import__
 
     def broken(name, *arguments, **keywords):
-        if name == "torchvision.datasets":
+        if name == "torchvision":
             raise RuntimeError("operator torchvision::nms does not exist\nand more")
         return real(name, *arguments, **keywords)
 

@@ -303,7 +303,7 @@ class ImageData(LightningDataModule):
         """Fetch what is missing; Lightning calls this once per machine."""
         if self.sets or self.wanted == "mnist5k" or locate(self.folder, files_of(self.wanted, self.split)) is not None:
             return
-        log.info(f"no {self.wanted} under {self.folder}: trying torchvision's download")
+        log.info(f"no {FOLDERS[self.wanted]} under {self.folder}: trying torchvision's download")
         self._why_missing = download(self.root, self.wanted, self.split) or ""
 
     def setup(self, stage: str | None = None) -> None:
@@ -341,7 +341,7 @@ class ImageData(LightningDataModule):
         images = read_folder(self.wanted, self.folder, self.checksums, files_of(self.wanted, self.split))
         if images is not None:
             return images if self.split is None else as_mnist(images, self.split)
-        missing = f"no {self.wanted} under {self.folder}, and its download failed ({self._why_missing})"
+        missing = f"no {FOLDERS[self.wanted]} under {self.folder}, and its download failed ({self._why_missing})"
         if self.wanted != "mnist":
             raise ValueError(f"{missing}; {REMEDY}")
         if not self.fallback:

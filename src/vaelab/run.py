@@ -178,14 +178,12 @@ def begin(run: Run, experiment: Experiment, data: ImageData) -> None:
         x, labels = train[torch.arange(2)]
         x = data.scale(x)
         try:
-            inference, loss = experiment.infer((x, labels), 0)
+            made = experiment.model.given(labels)(x).px.event_shape
+            if made != x.shape[1:]:
+                raise ValueError(f"network and likelihood make images {tuple(made)}, expected {tuple(x.shape[1:])}")
+            experiment.infer((x, labels), 0)
         except RuntimeError as error:
             raise ValueError(f"the pieces do not fit together: {_one_line(error)}") from error
-    if inference.px.event_shape != x.shape[1:] or loss.shape != (len(x),):
-        raise ValueError(
-            f"the likelihood is one of images {tuple(inference.px.event_shape)} and the loss of two images has shape "
-            f"{tuple(loss.shape)}; expected {tuple(x.shape[1:])} and (2,): change network or likelihood"
-        )
 
 
 def check_resumable(run: Run) -> Progress:
