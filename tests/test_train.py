@@ -149,6 +149,71 @@ def test_an_autoencoder_leaves_the_same_but_a_bound(tmp_path):
     assert not (tmp_path / "outputs/runs/ae/checkpoints/best.ckpt").exists()
 
 
+# ---- the other models ----------------------------------------------------------------------------------------
+
+
+def test_pca_needs_no_epoch_and_leaves_what_the_others_do(command, tmp_path):
+    status, out, err = command(*SMALL, "model=pca", "network.hidden=[]", "name=pca")
+    assert (status, err) == (0, ""), out + err
+    run = tmp_path / "outputs" / "runs" / "pca"
+    written = results(run)
+    assert (written["epochs"], written["steps"], written["status"]) == (0, 0, "completed")
+    test = written["test"]
+    assert test["nll_stderr"] < 1e-3
+    assert abs(test["gap"]) < 0.5  # the ELBO's codes are drawn; their mean is exact
+    assert {path.name for path in (run / "figures").iterdir()} == {"samples.png", "reconstructions.png"}
+    assert weights(run)["model.stretch"].shape == (4,)
+    events = EventAccumulator(str(run), size_guidance={"images": 0})
+    events.Reload()
+    assert set(events.Tags()["images"]) == {"samples", "reconstructions"}
+    status, _, err = command("ckpt=outputs/runs/pca/checkpoints/last.ckpt")
+    assert status == 1
+    assert "closed form has nothing to go on with" in err
+
+
+def test_a_linear_autoencoder_is_trained_to_what_pca_solves(command, tmp_path):
+    options = (*SMALL, "data.train=null", "network=linear", "network.hidden=[]", "data.val=0", "latent=8")
+    errors = {}
+    for model in ("pca", "ae"):
+        status, out, err = command(*options, f"model={model}", f"name={model}", "epochs=40")
+        assert status == 0, out + err
+        errors[model] = results(tmp_path / "outputs" / "runs" / model)["test"]["mse"]
+    assert errors["ae"] == pytest.approx(errors["pca"], rel=0.01)
+
+
+def test_a_conditional_vae_draws_a_row_for_every_digit(command, tmp_path):
+    status, out, err = command(*SMALL, "model=cvae", "name=cvae")
+    assert status == 0, out + err
+    run = tmp_path / "outputs" / "runs" / "cvae"
+    pixels = np.asarray(Image.open(run / "figures" / "samples.png").convert("L"))
+    assert pixels.shape == (34 + 3 * (10 * 30 + 2), 3 * (8 * 30 + 2))
+    assert results(run)["test"]["nll"] < -results(run)["test"]["elbo"]
+
+
+def test_a_mixtures_bound_is_its_likelihood_in_results_too(command, tmp_path):
+    words = ("model=mixture", "network.hidden=[]", "latent=8", "data.binarize=static")
+    status, out, err = command(*SMALL, *words, "name=m")
+    assert status == 0, out + err
+    test = results(tmp_path / "outputs" / "runs" / "m")["test"]
+    assert test["nll"] == pytest.approx(-test["elbo"], rel=1e-5)
+    assert not {"active_units", "posterior_std"} & set(test)
+
+
+def test_averaged_weights_are_what_is_tested_and_survive_a_resume(command, tmp_path):
+    run = tmp_path / "outputs" / "runs" / "run"
+    averaged = (*SMALL, "evaluation.ema=0.9", "lr=constant", "name=run")
+    assert command(*averaged, "epochs=4")[0] == 0
+    expected = results(run)["test"], weights(run)
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert not same(checkpoint["state_dict"], checkpoint["current_model_state"])
+    shutil.rmtree(run)
+    assert command(*averaged, "epochs=2")[0] == 0
+    assert not same(weights(run), expected[1])
+    assert command("ckpt=outputs/runs/run/checkpoints/last.ckpt", "epochs=4")[0] == 0
+    assert same(weights(run), expected[1])
+    assert results(run)["test"] == expected[0]
+
+
 def test_bf16_trains_and_is_measured_in_full_precision(tmp_path):
     status, out, err = train(tmp_path, *SMALL, "trainer.precision=bf16-mixed", "name=b")
     assert status == 0, out + err
@@ -379,6 +444,22 @@ def test_a_multirun_of_two_processes_each(tmp_path):
         "latent-2": 2,
         "latent-3": 3,
     }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("model=pca", "network.hidden=[]"), ("prior=vamp", "prior.components=8", "optimizer.lr=0")],
+    ids=lambda words: words[0],
+)
+def test_models_that_begin_from_images_do_so_in_every_process(tmp_path, words):
+    """Without a step taken, what was begun with is what is tested."""
+    tested = []
+    for name, accelerator in (("one", "cpu"), ("two", "ddp_cpu")):
+        status, out, err = train(tmp_path, *SMALL, *words, f"accelerator={accelerator}", "epochs=1", f"name={name}")
+        assert status == 0, out + err
+        tested.append(results(tmp_path / "outputs" / "runs" / name)["test"])
+    assert tested[1]["mse"] == pytest.approx(tested[0]["mse"], rel=1e-5)
+    assert tested[1]["nll"] == pytest.approx(tested[0]["nll"], rel=1e-3)
 
 
 def test_a_failure_in_several_processes_is_one_line(tmp_path):

@@ -134,6 +134,8 @@ def prepare(run: Run) -> Parts:
         chunk=evaluation["chunk"],
         config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
     )
+    if run.ckpt and experiment.is_solved:
+        raise ValueError(f"ckpt={run.ckpt}: a model in closed form has nothing to go on with; leave ckpt out")
     data = instantiate(config["data"], _convert_="all")
     if not _is_started_by_an_engine():
         data.prepare_data()
