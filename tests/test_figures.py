@@ -45,6 +45,24 @@ def test_reconstructions_are_labelled_within_the_picture():
     assert picture.shape[1] > picture.shape[0]
 
 
+def test_rows_are_named_one_under_the_other():
+    images = torch.ones(5, 1, 28, 28)
+    figure = figures.rows({"one": images, "two": 0.5 * images, "three": 0 * images})
+    assert [text.get_text() for text in figure.texts] == ["one", "two", "three"]
+    heights = [text.get_position()[1] for text in figure.texts]
+    assert heights == sorted(heights, reverse=True)
+    picture = figures.pixels(figure)
+    middle = picture[:, picture.shape[1] // 2, 0]
+    third = len(middle) // 3
+    assert [middle[third // 2 + row * third] for row in range(3)] == [255, 128, 0]
+
+
+def test_schedules_have_a_panel_each():
+    figure = figures.schedules({"constant": lambda step, steps: 1.0, "rising": lambda step, steps: step / steps})
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["beta=constant", "beta=rising"]
+    assert list(figure.axes[1].lines[0].get_ydata()[[0, 500]]) == [0, 0.5]
+
+
 @pytest.mark.parametrize("title", ["short", "a very long title " * 8])
 def test_titles_stay_within_the_picture(title):
     picture = figures.pixels(figures.samples(torch.zeros(64, 1, 28, 28), title))
@@ -76,5 +94,5 @@ def test_curves_of_an_autoencoder_without_validation():
 
 def test_history_is_read_from_metrics(finished):
     history = figures.read_history(finished / "metrics.csv")
-    assert set(history) == set(figures.CURVES)
+    assert set(history) == {*figures.CURVES, "posterior_std"}
     assert history["elbo"]["val"][0] == [1.0, 2.0]

@@ -4,7 +4,7 @@ Digits are enlarged by whole factors without interpolation, so that every pixel 
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +65,32 @@ def samples(images: Tensor, title: str = "", columns: int = 8) -> Figure:
     return _figure_of_sheet(sheet(images, columns), title)
 
 
+def rows(images: Mapping[str, Tensor], title: str = "") -> Figure:
+    """Images ``(N, 1, H, W)`` in a row for each name, the name to its left."""
+    sheets = [sheet(row, len(row)) for row in images.values()]
+    return _figure_of_sheet(np.concatenate([sheets[0], *(row[GAP:] for row in sheets[1:])]), title, list(images))
+
+
 def reconstructions(originals: Tensor, reconstructed: Tensor, title: str = "") -> Figure:
     """Originals ``(N, 1, H, W)`` in a row over their reconstructions."""
-    both = np.concatenate([sheet(originals, len(originals)), sheet(reconstructed, len(originals))[GAP:]])
-    return _figure_of_sheet(both, title, ("original", "reconstruction"))
+    return rows({"original": originals, "reconstruction": reconstructed}, title)
+
+
+def schedules(betas: Mapping[str, Callable[[int, int], float]], steps: int = 1_000) -> Figure:
+    """A panel for each schedule of β, over the training."""
+    figure = Figure(figsize=(2.6 * len(betas), 2.1), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    for position, (name, beta) in enumerate(betas.items(), start=1):
+        axes = figure.add_subplot(1, len(betas), position)
+        axes.plot([step / steps for step in range(steps)], [beta(step, steps) for step in range(steps)], color=TRAIN)
+        axes.set_title(f"beta={name}", fontsize=FONT, color=INK, loc="left")
+        axes.set_xlabel("share of the training", fontsize=FONT - 1)
+        axes.set_ylabel("β" if position == 1 else "", fontsize=FONT - 1)
+        axes.set_ylim(-0.05, 1.1)
+        axes.tick_params(labelsize=FONT - 2)
+        axes.grid(alpha=0.25, linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 def curves(history: dict[str, dict[str, tuple[list[float], list[float]]]], title: str = "") -> Figure:

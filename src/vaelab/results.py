@@ -16,6 +16,7 @@ import vaelab
 
 RESULTS = "results.json"
 LAST = Path("checkpoints") / "last.ckpt"
+BEST = Path("checkpoints") / "best.ckpt"
 PROJECT = Path(__file__).resolve().parents[2]
 
 

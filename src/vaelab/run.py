@@ -20,6 +20,7 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -113,7 +114,7 @@ def prepare(run: Run) -> Parts:
     """Make every part and check that they fit; nothing is written but downloaded data."""
     config = run.config
     evaluation, trainer = config["evaluation"], config["trainer"]
-    seed = whole("seed", config["seed"], 0)
+    whole("seed", config["seed"], 0)
     whole("epochs", config["epochs"])
     for interval in ("max_epochs", "log_every_n_steps", "check_val_every_n_epoch"):
         whole(f"trainer.{interval}", trainer[interval])
@@ -126,14 +127,7 @@ def prepare(run: Run) -> Parts:
     torch.set_flush_denormal(True)
     if processes > 1 and hardware.resolve(trainer["accelerator"]) == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    torch.manual_seed(noise.mix(seed, noise.INIT))
-    experiment = Experiment(
-        *(instantiate(config[part], _convert_="all") for part in ("model", "loss", "beta", "optimizer", "lr")),
-        seed=seed,
-        nll_samples=evaluation["nll_samples"],
-        chunk=evaluation["chunk"],
-        config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
-    )
+    experiment = make_experiment(config)
     if run.ckpt and experiment.is_solved:
         raise ValueError(f"ckpt={run.ckpt}: a model in closed form has nothing to go on with; leave ckpt out")
     data = instantiate(config["data"], _convert_="all")
@@ -160,6 +154,35 @@ def prepare(run: Run) -> Parts:
         make_trainer({**config["trainer"], "devices": 1, "strategy": "auto"}, run, experiment, data, resumed)
         trainer = None
     return Parts(data, experiment, trainer, processes, resumed, begin_s)
+
+
+def make_experiment(config: dict) -> Experiment:
+    """The model with its objective, schedules and optimizer, its weights drawn by the run's seed."""
+    evaluation, seed = config["evaluation"], config["seed"]
+    torch.manual_seed(noise.mix(seed, noise.INIT))
+    return Experiment(
+        *(instantiate(config[part], _convert_="all") for part in ("model", "loss", "beta", "optimizer", "lr")),
+        seed=seed,
+        nll_samples=evaluation["nll_samples"],
+        chunk=evaluation["chunk"],
+        config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
+    )
+
+
+def reopen(directory: Path) -> tuple[Experiment, ImageData]:
+    """A finished run's model with the weights that were tested, in evaluation mode on the CPU, and its data."""
+    results.read_results(directory)  # a ValueError of one line where it is not finished
+    config = OmegaConf.to_container(OmegaConf.load(directory / ".hydra" / "config.yaml"))
+    best = directory / results.BEST
+    wanted = config["evaluation"]["checkpoint"] == "best" and best.is_file()
+    checkpoint = read_checkpoint(best if wanted else directory / results.LAST)
+    with refusing():
+        experiment = make_experiment(config)
+        data = instantiate(config["data"], _convert_="all")
+        data.prepare_data()
+        data.setup()
+    experiment.load_state_dict(checkpoint["state_dict"])
+    return experiment.eval(), data
 
 
 def begin(run: Run, experiment: Experiment, data: ImageData) -> None:

@@ -1,0 +1,74 @@
+"""What docs/ladder.md shows of finished runs: a small picture of each, and the rows of its table.
+
+python scripts/ladder.py outputs/runs/pca outputs/runs/vae --to docs/ladder
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from vaelab import figures, noise
+from vaelab.checks import Refused
+from vaelab.data import ImageData
+from vaelab.experiment import Experiment
+from vaelab.results import read_results
+from vaelab.run import reopen
+
+COLUMNS = 8
+GREYS = 16  # of the pictures: a tenth of the bytes
+BETWEEN = (0, 2)  # the test images that codes are interpolated between
+
+
+def picture(experiment: Experiment, data: ImageData, title: str) -> Image.Image:
+    """Originals, reconstructions, an interpolation between two codes, and two rows from the prior."""
+    model = experiment.model
+    images, labels = data.sets["test"][torch.arange(COLUMNS)]
+    originals = data.scale(images)
+    with torch.no_grad(), noise.fixed_noise(torch.device("cpu"), experiment.seed, noise.PICTURES):
+        given = model.given(labels)
+        rows = {"original": originals, "reconstruction": given.reconstruct(given.encode(originals))}
+        if model.has_continuous_code and model.classes is None:
+            first, last = model.encode(originals[list(BETWEEN)]).mean
+            share = torch.linspace(0, 1, COLUMNS)[:, None]
+            rows["interpolation"] = model.decode(first + share * (last - first)).mean
+        for row in ("samples", " "):
+            z = model.sample_codes(COLUMNS)
+            rows[row] = model.given(torch.arange(COLUMNS)).decode(z).mean
+    drawn = Image.fromarray(figures.pixels(figures.rows(rows, title)))
+    return drawn.convert("L").quantize(GREYS)
+
+
+def row(name: str, results: dict) -> str:
+    """One line of the table: command, latent, squared error, nll and its standard error, active units, spread."""
+    test = results["test"]
+    command = " ".join(word for word in results["overrides"] if not word.startswith(("name=", "hydra.")))
+    nll = f"{test['nll']:.2f}" if "nll" in test else "n/a"
+    elbo = f"{test['elbo']:.2f}" if "elbo" in test else "n/a"
+    std = f"{test['posterior_std']:.2g}" if "posterior_std" in test else "n/a"
+    cells = [name, f"`{command}`", str(results["latent"]), f"{test['mse']:.2f}", elbo, nll, std]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, help="directories of finished runs")
+    parser.add_argument("--to", type=Path, required=True, help="the folder for the pictures, one <run>.png each")
+    arguments = parser.parse_args()
+    arguments.to.mkdir(parents=True, exist_ok=True)
+    print("| run | overrides | latent | squared error | elbo | nll | posterior σ |\n|---|---|---|---|---|---|---|")
+    for directory in arguments.runs:
+        try:
+            results = read_results(directory)
+            experiment, data = reopen(directory)
+        except (Refused, ValueError) as error:
+            sys.exit(f"error: {error}")
+        drawn = picture(experiment, data, directory.name)
+        drawn.save(arguments.to / f"{directory.name}.png", optimize=True)
+        print(row(directory.name, results), flush=True)
+
+
+if __name__ == "__main__":
+    main()
