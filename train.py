@@ -131,7 +131,7 @@ def options() -> set[str]:
     found = set(top) | {f"{section}.{key}" for section in ("evaluation", "pictures") for key in top[section]}
     for file in CONF.glob("*/*.yaml"):
         group, top = file.parent.name, "@package _global_" in file.read_text(encoding="utf-8")
-        found |= {group} | {key if top else f"{group}.{key}" for key in OmegaConf.load(file)}
+        found |= {group} | {key if top else f"{group}.{key}" for key in OmegaConf.load(file) if key != "defaults"}
     return found
 
 

@@ -345,9 +345,7 @@ class ImageData(LightningDataModule):
         if self.wanted != "mnist":
             raise ValueError(f"{missing}; {REMEDY}")
         if not self.fallback:
-            raise ValueError(
-                f"{missing}; {REMEDY}, or take data=mnist5k, or allow it to stand in with data.fallback=true"
-            )
+            raise ValueError(f"{missing}; {REMEDY}, or take data=mnist5k, or let it stand in with data.fallback=true")
         log.warning(f"{missing}; 5,000 digits stand in for it: this run's name for its data is mnist5k")
         return read_mnist5k()
 
