@@ -179,20 +179,22 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def test_torchvisions_download_is_read_back(root, arrays, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist"])
+def test_torchvisions_download_is_read_back(arrays, tmp_path, monkeypatch, name):
     """A mirror on this machine: torchvision fetches and verifies, we read."""
-    from torchvision.datasets import MNIST
+    from torchvision import datasets
 
-    mirror, resources = tmp_path / "mirror", []
+    images = ImageData(name, 8, 8, val=10, root=str(tmp_path / "fetched"))
+    kind, mirror = getattr(datasets, module.FOLDERS[name]), tmp_path / "mirror"
     mirror.mkdir()
+    resources = []
     for part, array in arrays.items():
         packed = gzip.compress(idx(array))
         (mirror / f"{FILES[part]}.gz").write_bytes(packed)
         resources.append((f"{FILES[part]}.gz", hashlib.md5(packed).hexdigest()))
-    monkeypatch.setattr(MNIST, "resources", resources)
-    images = ImageData("mnist", 8, 8, val=10, root=str(tmp_path / "fetched"))
+    monkeypatch.setattr(kind, "resources", resources)
     with served(mirror) as address:
-        monkeypatch.setattr(MNIST, "mirrors", [address])
+        monkeypatch.setattr(kind, "mirrors", [address])
         images.prepare_data()
     images.setup()
     np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), arrays["test_images"])
@@ -248,27 +250,6 @@ def test_nothing_stands_in_for_kin_that_is_missing(tmp_path, name):
 def test_emnist_wants_one_of_its_splits():
     with pytest.raises(ValueError, match=r"data\.split must be one of byclass, .* got 'capitals'"):
         ImageData("emnist", 8, 8, val=0, split="capitals")
-
-
-@pytest.mark.parametrize("name", ["FashionMNIST", "KMNIST"])
-def test_kin_are_fetched_by_torchvision(arrays, tmp_path, monkeypatch, name):
-    """A mirror on this machine, as for MNIST: the folder that torchvision writes is the one that is read."""
-    from torchvision import datasets
-
-    mirror, resources = tmp_path / "mirror", []
-    mirror.mkdir()
-    for part, array in arrays.items():
-        packed = gzip.compress(idx(array))
-        (mirror / f"{FILES[part]}.gz").write_bytes(packed)
-        resources.append((f"{FILES[part]}.gz", hashlib.md5(packed).hexdigest()))
-    monkeypatch.setattr(getattr(datasets, name), "resources", resources)
-    ours = {folder: word for word, folder in module.FOLDERS.items()}[name]
-    images = ImageData(ours, 8, 8, val=10, root=str(tmp_path / "fetched"))
-    with served(mirror) as address:
-        monkeypatch.setattr(getattr(datasets, name), "mirrors", [address])
-        images.prepare_data()
-    images.setup()
-    np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), arrays["test_images"])
 
 
 def test_emnist_is_fetched_by_torchvision(arrays, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Independent, Laplace, Normal
+from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent, Laplace, Normal
 from torch.nn.functional import normalize
 from zuko.flows import MAF
 
@@ -223,28 +223,29 @@ class ContinuousBernoulliLikelihood(nn.Module):
         return _logit(images)
 
 
-class LocationAndScale(nn.Module):
-    """A decoder whose output says where a pixel's distribution stands and, if asked for, how wide it is.
+class _LocationScaleLikelihood(nn.Module):
+    """p(x|z): every pixel with a location f(z) and a scale, both from the decoder if asked for.
 
     Args:
         network: the decoder; it gets a second channel where the scale is ``per_pixel``.
         latent: size of the code.
-        name: of the scale's option, for error messages.
         scale: of a pixel, in grey values from 0 to 1; where it is learnt, its start.
         learnt: False (fixed), True (one for all pixels), or ``per_pixel``: ``floor`` + ``scale`` exp(output).
         floor: the smallest scale per pixel; without one, the density of pixels that never change has no bound.
         mean: what the location passes through: sigmoid keeps it in [0, 1], identity leaves it.
     """
 
+    option = "scale"  # as it is called on the command line
+    family: Callable[..., Distribution]  # location, scale -> distribution of a pixel
+
     def __init__(
         self,
         network: Decoder,
         latent: int,
-        name: str,
-        scale: float,
-        learnt: bool | str,
-        floor: float,
-        mean: str,
+        scale: float = 0.1,
+        learnt: bool | str = True,
+        floor: float = 0.01,
+        mean: str = "sigmoid",
     ) -> None:
         super().__init__()
         if not isinstance(learnt, bool) and learnt != "per_pixel":
@@ -253,31 +254,36 @@ class LocationAndScale(nn.Module):
         self.network = network(whole("latent", latent), 2 if self.per_pixel else 1)
         self.mean = activation_of("likelihood.mean", one_of("likelihood.mean", mean, ("sigmoid", "identity")))
         self.floor = number("likelihood.floor", floor)
-        log_scale = torch.tensor(math.log(number(f"likelihood.{name}", scale, above=True)))
+        log_scale = torch.tensor(math.log(number(f"likelihood.{self.option}", scale, above=True)))
         if learnt is True:
             self.log_scale = nn.Parameter(log_scale)
         else:
             self.register_buffer("log_scale", log_scale)
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """``z`` ``(..., latent)`` -> location ``(..., 1, H, W)``, and a scale that broadcasts with it."""
+    def forward(self, z: Tensor) -> Independent:
+        """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
         outputs = self.network(z).to(z.dtype)
-        if not self.per_pixel:
-            return self.mean(outputs), self.log_scale.exp()
-        location, log_scale = outputs.chunk(2, dim=-IMAGE_DIMS)
-        return self.mean(location), self.floor + (self.log_scale + log_scale).exp()
+        if self.per_pixel:
+            outputs, log_scale = outputs.chunk(2, dim=-IMAGE_DIMS)
+            scale = self.floor + (self.log_scale + log_scale).exp()
+        else:
+            scale = self.log_scale.exp()
+        return joint(self.family(self.mean(outputs), scale, validate_args=False), IMAGE_DIMS)
 
     def output_at(self, images: Tensor) -> Tensor:
-        """What the network has to put out for a location of about ``images``."""
+        """What the network has to put out for a mean of about ``images``."""
         return images if isinstance(self.mean, nn.Identity) else _logit(images)
 
 
-class GaussianLikelihood(nn.Module):
-    """p(x|z) = N(f(z), σ²I): log p = -sum_i (x_i - f_i)² / 2σ² - log σ√2π.
+class GaussianLikelihood(_LocationScaleLikelihood):
+    """p(x|z) = N(f(z), σ²I): log p = -sum_i [(x_i - f_i)² / 2σ² + log σ√2π].
 
     With ``learnt`` true, one σ for all pixels starts at ``sigma`` and is trained; then the second term no longer is
     a constant. With ``per_pixel``, σ is the decoder's second output, at least ``floor``.
     """
+
+    option = "sigma"
+    family = Normal
 
     def __init__(
         self,
@@ -288,61 +294,19 @@ class GaussianLikelihood(nn.Module):
         floor: float = 0.01,
         mean: str = "sigmoid",
     ) -> None:
-        super().__init__()
-        self.pixels = LocationAndScale(network, latent, "sigma", sigma, learnt, floor, mean)
-
-    def forward(self, z: Tensor) -> Independent:
-        """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
-        return joint(Normal(*self.pixels(z), validate_args=False), IMAGE_DIMS)
-
-    def output_at(self, images: Tensor) -> Tensor:
-        return self.pixels.output_at(images)
+        super().__init__(network, latent, sigma, learnt, floor, mean)
 
 
-class LaplaceLikelihood(nn.Module):
-    """p(x|z): log p = -sum_i |x_i - f_i| / b - log 2b, an absolute error; ``scale`` is b, otherwise as the Gaussian."""
+class LaplaceLikelihood(_LocationScaleLikelihood):
+    """p(x|z): log p = -sum_i [|x_i - f_i| / b + log 2b], an absolute error; ``scale`` is b."""
 
-    def __init__(
-        self,
-        network: Decoder,
-        latent: int,
-        scale: float = 0.1,
-        learnt: bool | str = True,
-        floor: float = 0.01,
-        mean: str = "sigmoid",
-    ) -> None:
-        super().__init__()
-        self.pixels = LocationAndScale(network, latent, "scale", scale, learnt, floor, mean)
-
-    def forward(self, z: Tensor) -> Independent:
-        """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
-        return joint(Laplace(*self.pixels(z), validate_args=False), IMAGE_DIMS)
-
-    def output_at(self, images: Tensor) -> Tensor:
-        return self.pixels.output_at(images)
+    family = Laplace
 
 
-class DiscretizedLogisticLikelihood(nn.Module):
+class DiscretizedLogisticLikelihood(_LocationScaleLikelihood):
     """P(x|z) over the 256 grey values that an 8-bit pixel has: probabilities, whose nats no density's can equal.
 
     Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), section 5.2.
     """
 
-    def __init__(
-        self,
-        network: Decoder,
-        latent: int,
-        scale: float = 0.1,
-        learnt: bool | str = True,
-        floor: float = 0.001,
-        mean: str = "sigmoid",
-    ) -> None:
-        super().__init__()
-        self.pixels = LocationAndScale(network, latent, "scale", scale, learnt, floor, mean)
-
-    def forward(self, z: Tensor) -> Independent:
-        """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
-        return joint(DiscretizedLogistic(*self.pixels(z)), IMAGE_DIMS)
-
-    def output_at(self, images: Tensor) -> Tensor:
-        return self.pixels.output_at(images)
+    family = DiscretizedLogistic

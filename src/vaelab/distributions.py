@@ -203,10 +203,10 @@ class DiscretizedLogistic(Distribution):
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
 
-    def __init__(self, loc: Tensor, scale: Tensor, levels: int = 256) -> None:
+    def __init__(self, loc: Tensor, scale: Tensor, levels: int = 256, validate_args: bool | None = None) -> None:
         self.loc, self.scale = torch.broadcast_tensors(loc, scale)
         self.levels = levels
-        super().__init__(self.loc.shape, validate_args=False)
+        super().__init__(self.loc.shape, validate_args=validate_args)
 
     @property
     def mean(self) -> Tensor:

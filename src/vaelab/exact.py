@@ -25,7 +25,7 @@ class ProbabilisticPCA(LatentVariableModel):
 
     def __init__(self, posterior: nn.Module, likelihood: nn.Module, prior: nn.Module) -> None:
         super().__init__(posterior, likelihood, prior)
-        networks = [posterior.network, likelihood.pixels.network]
+        networks = [posterior.network, likelihood.network]
         linear = [[layer for layer in network.modules() if isinstance(layer, nn.Linear)] for network in networks]
         if [len(found) for found in linear] != [1, 1]:
             raise ValueError("PCA is linear: take network=linear network.hidden=[] with model=pca")
@@ -57,7 +57,7 @@ class ProbabilisticPCA(LatentVariableModel):
         encoder.bias.copy_(torch.cat([-inwards @ mean, (noise / variance).log()]))
         decoder.weight.copy_((signal.sqrt()[:, None] * axes).T)
         decoder.bias.copy_(mean)
-        self.likelihood.pixels.log_scale.copy_(0.5 * noise.log())
+        self.likelihood.log_scale.copy_(0.5 * noise.log())
         self.stretch.copy_(variance / signal)
 
     def reconstruct(self, q: Distribution) -> Tensor:
