@@ -208,6 +208,14 @@ def test_posteriors_have_one_event_per_image():
     assert (code.mean >= 0).all()
 
 
+def test_a_variance_that_nothing_holds_up_stays_a_number():
+    posterior = GaussianPosterior(lambda outputs: nn.Flatten(), 3)
+    q = posterior(torch.tensor([[1.0, 2.0, 3.0, -500.0, -29.0, 2.0]]).view(1, 1, 1, 6))
+    torch.testing.assert_close(q.stddev.log(), torch.tensor([[-15.0, -14.5, 1.0]]))
+    prior = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
+    assert (0.0 * kl_divergence(q, prior)).isfinite().all()
+
+
 def test_densities_keep_full_precision_under_autocast():
     def network(outputs: int) -> nn.Module:
         return mlp_encoder(outputs, image=(1, 4, 4), hidden=[8])

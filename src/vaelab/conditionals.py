@@ -25,9 +25,18 @@ Encoder = Callable[[int], nn.Module]  # outputs -> module (B, C, H, W) -> (B, ou
 Decoder = Callable[[int, int], nn.Module]  # latent, channels -> module (..., latent) -> (..., channels, H, W)
 
 IMAGE_DIMS = 3
+# A standard deviation of 3e-7. Where no KL term holds it up, as at β = 0, the variance falls until it underflows, and
+# then 0 times an infinite rate is no number.
+LEAST_LOG_VARIANCE = -30.0
 
 
 # ---- q(z|x) ----------------------------------------------------------------------------------------------------
+
+
+def _normal_of(outputs: Tensor) -> Independent:
+    """N(m, diag(exp s)) of a network's outputs (m, s)."""
+    loc, log_variance = outputs.chunk(2, dim=-1)
+    return diagonal_normal(loc, torch.exp(0.5 * log_variance.clamp_min(LEAST_LOG_VARIANCE)))
 
 
 class GaussianPosterior(nn.Module):
@@ -45,8 +54,7 @@ class GaussianPosterior(nn.Module):
 
     def forward(self, x: Tensor) -> Independent:
         """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
-        loc, log_variance = self.network(x).to(x.dtype).chunk(2, dim=-1)
-        return diagonal_normal(loc, torch.exp(0.5 * log_variance))
+        return _normal_of(self.network(x).to(x.dtype))
 
 
 class NoisyPosterior(nn.Module):
@@ -102,8 +110,7 @@ class GaussianLayer(nn.Module):
 
     def forward(self, a: Tensor) -> Independent:
         """``a`` ``(..., inputs)`` -> batch ``(...)``, event ``(outputs,)``."""
-        loc, log_variance = self.network(a).to(a.dtype).chunk(2, dim=-1)
-        return diagonal_normal(loc, torch.exp(0.5 * log_variance))
+        return _normal_of(self.network(a).to(a.dtype))
 
 
 def layers(latent: int, bottom: int | None) -> tuple[int, int]:
