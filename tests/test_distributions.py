@@ -7,6 +7,8 @@ import torch
 from torch.distributions import (
     Bernoulli,
     Categorical,
+    ContinuousBernoulli,
+    Distribution,
     Independent,
     Laplace,
     MixtureSameFamily,
@@ -14,18 +16,17 @@ from torch.distributions import (
     OneHotCategorical,
     kl_divergence,
 )
-from zuko.flows import MAF
 
 from vaelab.distributions import (
     Chain,
     DiscretizedLogistic,
-    Flow,
     Mixture,
     PointMass,
     diagonal_normal,
     joint,
     pairwise_log_prob,
 )
+from vaelab.flows import MaskedAutoregressiveFlow
 
 
 def test_log_density_is_torchs_summed_over_the_event():
@@ -83,7 +84,7 @@ def curved(a: torch.Tensor) -> Independent:
 @pytest.mark.parametrize("first_last", [False, True])
 def test_a_chains_density_is_the_product_of_its_parts(first_last):
     loc, scale = torch.randn(6, 1), torch.rand(6, 1) + 0.1
-    chain = Chain(diagonal_normal(loc, scale), curved, first_last)
+    chain = Chain(diagonal_normal(loc, scale), curved, 3, first_last)
     assert (chain.batch_shape, chain.event_shape) == ((6,), (3,))
     z = torch.randn(4, 6, 3)
     a, b = (z[..., 2:], z[..., :2]) if first_last else (z[..., :1], z[..., 1:])
@@ -101,7 +102,7 @@ def grid(low: float, high: float, count: int) -> tuple[torch.Tensor, float]:
 @pytest.mark.parametrize("first_last", [False, True])
 def test_a_chain_integrates_to_one_and_draws_what_it_weighs(first_last):
     one = torch.ones(1, dtype=torch.float64)
-    chain = Chain(diagonal_normal(0.3 * one, 0.7 * one), lambda a: diagonal_normal(a.sin(), 0.4 + 0 * a), first_last)
+    chain = Chain(diagonal_normal(0.3 * one, 0.7 * one), lambda a: diagonal_normal(a.sin(), 0.4 + 0 * a), 2, first_last)
     points, area = grid(-6, 6, 601)
     density = chain.log_prob(points).exp()
     assert math.isclose(float(density.sum() * area), 1.0, abs_tol=1e-6)
@@ -116,30 +117,30 @@ def test_a_chain_integrates_to_one_and_draws_what_it_weighs(first_last):
 # ---- flows ---------------------------------------------------------------------------------------------------
 
 
-def flow(context: int = 0, passes: int | None = None) -> MAF:
+def flow(context: int = 0, passes: int | None = None, stretch: float = 2.0) -> MaskedAutoregressiveFlow:
     torch.manual_seed(0)
-    maf = MAF(2, context, transforms=3, hidden_features=[16], passes=passes).double()
-    for parameter in maf.parameters():
-        parameter.data *= 2.0  # far from the identity
-    return maf
+    maps = MaskedAutoregressiveFlow(2, 3, [16], context, passes).double()
+    for parameter in maps.parameters():
+        parameter.data *= stretch  # away from the identity
+    return maps
 
 
 @pytest.mark.parametrize("passes", [None, 2])
 def test_a_flows_density_is_that_of_its_change_of_variables(passes):
     """log p(z) = log N(f(z); 0, I) + log |det df/dz|, the Jacobian by autograd."""
-    maf = flow(passes=passes)
+    distribution = flow(passes=passes)()
     z = torch.randn(7, 2, dtype=torch.float64)
-    transform = maf().transform
+    transform = distribution.flow.transform
     expected = []
     for point in z:
         jacobian = torch.autograd.functional.jacobian(transform, point)
         base = Normal(torch.zeros(2, dtype=torch.float64), 1.0).log_prob(transform(point)).sum()
         expected.append(base + torch.linalg.slogdet(jacobian).logabsdet)
-    torch.testing.assert_close(Flow(maf()).log_prob(z), torch.stack(expected))
+    torch.testing.assert_close(distribution.log_prob(z), torch.stack(expected))
 
 
 def test_a_flow_integrates_to_one_and_draws_what_it_weighs():
-    distribution = Flow(flow()())
+    distribution = flow()()
     points, area = grid(-15, 15, 1201)
     with torch.no_grad():
         density = distribution.log_prob(points).exp()
@@ -150,26 +151,32 @@ def test_a_flow_integrates_to_one_and_draws_what_it_weighs():
 
 def test_a_flows_samples_weigh_the_same_both_ways():
     """What is drawn is mapped back to be weighed; both ways must meet, also under autocast."""
-    maf, context = flow(context=3, passes=2).float(), torch.randn(5, 3)
+    maps, context = flow(context=3, passes=2).float(), torch.randn(5, 3)
     with torch.autocast("cpu", torch.bfloat16):
         torch.manual_seed(0)
-        z = Flow(maf(context)).rsample((4,))
-        log_prob = Flow(maf(context)).log_prob(z)
+        z = maps(context).rsample((4,))
+        log_prob = maps(context).log_prob(z)
     torch.manual_seed(0)
-    again, expected = maf(context).rsample_and_log_prob((4,))
+    again, expected = maps(context).flow.rsample_and_log_prob((4,))
     torch.testing.assert_close(z, again)
     torch.testing.assert_close(log_prob, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_flows_moments_are_those_of_many_draws():
-    torch.manual_seed(0)
-    distribution = Flow(MAF(2, 3, passes=2).double()(torch.randn(5, 3, dtype=torch.float64)))
+    distribution = flow(context=3, passes=2, stretch=1.0)(torch.randn(5, 3, dtype=torch.float64))
     with torch.no_grad():
         drawn = distribution.sample((50_000,))
         spread = drawn.std(0)
         assert ((distribution.mean - drawn.mean(0)).abs() < 0.2 * spread).all()
         assert ((distribution.stddev / spread).log().abs() < 0.2).all()
         assert torch.equal(distribution.mean, distribution.mean)  # the same noise again
+
+
+def test_torch_validates_what_others_make_of_it():
+    """zuko switches validation off for the whole process when it is imported; importing us leaves it as it was."""
+    flow()().log_prob(torch.zeros(2, dtype=torch.float64))
+    with pytest.raises(ValueError, match="support"):
+        Bernoulli(0.5).log_prob(torch.tensor(0.3))
 
 
 # ---- mixtures ------------------------------------------------------------------------------------------------
@@ -179,18 +186,29 @@ def test_pairwise_densities_are_the_broadcast_ones():
     torch.manual_seed(0)
     x = torch.rand(5, 1, 3, 4)
     loc, scale = torch.randn(7, 1, 3, 4), torch.rand(7, 1, 3, 4) * 2 + 1e-3
-    for base in (Bernoulli(logits=3 * loc, validate_args=False), Normal(loc, scale), Laplace(loc, scale)):
+    logits = 3 * loc
+    for base in (
+        Bernoulli(logits=logits, validate_args=False), ContinuousBernoulli(logits=logits, validate_args=False),
+        Normal(loc, scale), Laplace(loc, scale),
+    ):  # fmt: skip
         components = joint(base, 3)
         expected = torch.stack([component.log_prob(x).flatten(1).sum(1) for component in one_by_one(base)], 1)
         torch.testing.assert_close(pairwise_log_prob(components, x), expected, rtol=1e-4, atol=1e-3)
         assert pairwise_log_prob(components, x.expand(2, 5, 1, 3, 4)).shape == (2, 5, 7)
 
 
-def one_by_one(base: Bernoulli | Normal | Laplace) -> list[Bernoulli | Normal | Laplace]:
+def one_by_one(base: Distribution) -> list[Distribution]:
     """A batch of distributions as a list of them."""
-    if isinstance(base, Bernoulli):
-        return [Bernoulli(logits=logits, validate_args=False) for logits in base.logits]
+    if isinstance(base, (Bernoulli, ContinuousBernoulli)):
+        return [type(base)(logits=logits, validate_args=False) for logits in base.logits]
     return [type(base)(loc, scale, validate_args=False) for loc, scale in zip(base.loc, base.scale, strict=True)]
+
+
+def test_pairwise_densities_of_chains_are_the_broadcast_ones():
+    torch.manual_seed(0)
+    components = Chain(diagonal_normal(torch.randn(7, 1), torch.rand(7, 1) + 0.1), curved, 3)
+    z = torch.randn(2, 5, 3)
+    torch.testing.assert_close(pairwise_log_prob(components, z), components.log_prob(z.unsqueeze(2)))
 
 
 def test_narrow_components_far_out_lose_no_digits():

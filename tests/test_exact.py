@@ -78,8 +78,8 @@ def test_fewer_images_than_pixels_are_scikit_learns(images):
 def test_what_pca_cannot_do_is_refused(images):
     with pytest.raises(ValueError, match=r"latent must be below 16"):
         probabilistic_pca(images, 16)
-    with pytest.raises(ValueError, match=r"needs more than 5 training images, got 4"):
-        probabilistic_pca(images[:4], 5)
+    with pytest.raises(ValueError, match=r"needs more than 6 training images, got 6"):
+        probabilistic_pca(images[:6], 5)
 
 
 # ---- mixtures ------------------------------------------------------------------------------------------------

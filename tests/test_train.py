@@ -18,6 +18,9 @@ from conftest import ROOT, SMALL, start, train
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from vaelab.evaluation import squared_error
+from vaelab.run import reopen
+
 
 def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
@@ -66,6 +69,8 @@ def test_results_say_what_the_run_was_and_reached(finished):
     assert 0 <= test["active_units"] <= 4
     assert all(seconds > 0 for seconds in written["time"].values())
     assert written["device"].startswith("cpu")
+    best = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
+    assert written["tested"] == {"checkpoint": "best", "epoch": best["epoch"] + 1}
     assert written["precision"] == "32-true"
     assert written["versions"]["torch"] == torch.__version__
 
@@ -204,14 +209,46 @@ def test_averaged_weights_are_what_is_tested_and_survive_a_resume(command, tmp_p
     averaged = (*SMALL, "evaluation.ema=0.9", "lr=constant", "name=run")
     assert command(*averaged, "epochs=4")[0] == 0
     expected = results(run)["test"], weights(run)
-    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert not same(checkpoint["state_dict"], checkpoint["current_model_state"])
+    experiment, data = reopen(run)
+    assert same(experiment.state_dict(), checkpoint["state_dict"])
+    x = data.scale(data.sets["test"].images)
+    with torch.no_grad():
+        error = float(squared_error(experiment.model, experiment.model(x)).mean())
+    assert results(run)["test"]["mse"] == pytest.approx(error, rel=1e-5)  # the average's, not the raw weights'
+    status, _, err = command("ckpt=outputs/runs/run/checkpoints/last.ckpt", "evaluation.ema=null", "epochs=5")
+    assert status == 1
+    assert "holds averaged weights" in err
     shutil.rmtree(run)
     assert command(*averaged, "epochs=2")[0] == 0
     assert not same(weights(run), expected[1])
     assert command("ckpt=outputs/runs/run/checkpoints/last.ckpt", "epochs=4")[0] == 0
     assert same(weights(run), expected[1])
     assert results(run)["test"] == expected[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen_by"),
+    [
+        (("loss=iwae",), "iwae"),
+        (("model=noisy_ae",), "distortion"),
+        (("beta.weight=0",), "distortion"),
+        (("beta.weight=4",), "elbo"),
+        (("loss=capacity",), None),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, tuple) else words,
+)
+def test_the_best_weights_are_best_by_what_they_are_trained_for(command, tmp_path, words, chosen_by):
+    assert command(*SMALL, *words, "name=run", "epochs=3", "optimizer.lr=0.05")[0] == 0
+    run = tmp_path / "outputs" / "runs" / "run"
+    tested = results(run)["tested"]
+    if chosen_by is None:
+        assert tested == {"checkpoint": "last", "epoch": 3}
+        return
+    values = {float(row["epoch"]): float(row[f"val/{chosen_by}"]) for row in metrics(run) if row[f"val/{chosen_by}"]}
+    choose = min if chosen_by == "distortion" else max
+    assert tested == {"checkpoint": "best", "epoch": choose(values, key=values.get)}
 
 
 def test_bf16_trains_and_is_measured_in_full_precision(tmp_path):

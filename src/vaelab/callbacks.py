@@ -12,6 +12,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
@@ -129,7 +130,7 @@ class EpochProgress(Callback):
         return f"loss {module.latest.get('train/loss', float('nan')):8.2f}{self.val}"
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        name = pl_module.criterion
+        name = pl_module.criterion or "elbo"
         self.val = f"  val {name} {trainer.callback_metrics[f'val/{name}']:8.2f}"
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -171,27 +172,36 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_k_models = {path: score}
 
 
-def checkpoints(directory: Path, criterion: str, validates: bool) -> list[ModelCheckpoint]:
-    """``last.ckpt`` after every epoch, and ``best.ckpt`` by validation: the bound at β = 1, whatever β trains, or,
-    where none is trained for, the distortion.
-    """
+def checkpoints(directory: Path, criterion: str | None, validates: bool) -> list[ModelCheckpoint]:
+    """``last.ckpt`` after every epoch, and ``best.ckpt`` by the validation's ``criterion``, where there is one."""
     # After the epoch, not within it: a resumed run then starts with a whole epoch, the same as if never stopped.
     common = {"dirpath": directory / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
     last = ModelCheckpoint(filename="last", **common)
-    if not validates:
+    if not validates or criterion is None:
         return [last]
-    monitor, mode = f"val/{criterion}", "max" if criterion == "elbo" else "min"
+    monitor, mode = f"val/{criterion}", "min" if criterion == "distortion" else "max"
     # The best first, so that the last one, from which a run goes on, knows of it.
     return [BestCheckpoint(filename="best", monitor=monitor, mode=mode, **common), last]
 
 
-def averaging(decay: float | None) -> list[EMAWeightAveraging]:
-    """Validation, test and checkpoints with an exponential moving average of the weights; None: without."""
-    if decay is None:
-        return []
-    if number("evaluation.ema", decay) >= 1:
-        raise ValueError(f"evaluation.ema must be below 1, such as 0.999, or null for none, got {decay:g}")
-    return [EMAWeightAveraging(decay=decay)]
+class AveragedWeights(EMAWeightAveraging):
+    """Validation, checkpoints and test with an exponential moving average of the weights."""
+
+    def __init__(self, decay: float) -> None:
+        if number("evaluation.ema", decay) >= 1:
+            raise ValueError(f"evaluation.ema must be below 1, such as 0.999, or null for none, got {decay:g}")
+        super().__init__(decay=decay)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        # Lightning calls this before the module moves to its device, and would average through the host ever after.
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict) -> None:
+        # Lightning also calls this for a test after a fit, and would put the weights that were trained in place of
+        # their average, which the checkpoint's state_dict is.
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
 class EventFiles(TensorBoardLogger):

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent, Laplace, Normal
 from torch.nn.functional import normalize
-from zuko.flows import MAF
 
 from vaelab.checks import flag, number, one_of, whole
-from vaelab.distributions import Chain, DiscretizedLogistic, Flow, PointMass, diagonal_normal, joint
+from vaelab.distributions import Chain, DiscretizedLogistic, PointMass, diagonal_normal, joint
+from vaelab.flows import Flow, MaskedAutoregressiveFlow
 from vaelab.networks import activation_of, mlp, widths_of
 
 Encoder = Callable[[int], nn.Module]  # outputs -> module (B, C, H, W) -> (B, outputs)
@@ -117,8 +117,7 @@ def layers(latent: int, bottom: int | None) -> tuple[int, int]:
     """How many of ``latent`` codes are in the lower and the upper layer: ``bottom``, or two thirds, and the rest."""
     if whole("latent", latent) < 2:
         raise ValueError(f"two stochastic layers need at least 2 latents, got latent={latent}")
-    bottom = -(-2 * latent // 3) if bottom is None else whole("bottom", bottom)
-    bottom = min(bottom, latent - 1) if latent == 2 else bottom
+    bottom = min(-(-2 * latent // 3), latent - 1) if bottom is None else whole("bottom", bottom)
     if bottom >= latent:
         raise ValueError(f"bottom={bottom} leaves none of latent={latent} for the upper layer: take a smaller one")
     return bottom, latent - bottom
@@ -137,13 +136,14 @@ class ChainPosterior(nn.Module):
         self, network: Encoder, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)
     ) -> None:
         super().__init__()
+        self.latent = latent
         lower, upper = layers(latent, bottom)
         self.first = GaussianPosterior(network, lower)
         self.second = GaussianLayer(lower, upper, hidden)
 
     def forward(self, x: Tensor) -> Chain:
         """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
-        return Chain(self.first(x), self.second)
+        return Chain(self.first(x), self.second, self.latent)
 
 
 class FlowPosterior(nn.Module):
@@ -169,17 +169,17 @@ class FlowPosterior(nn.Module):
         super().__init__()
         context = whole("posterior.context", context)
         self.network = network(context)
-        self.flow = MAF(
+        self.flow = MaskedAutoregressiveFlow(
             whole("latent", latent),
+            whole("posterior.transforms", transforms),
+            widths_of("posterior.hidden", hidden),
             context,
-            transforms=whole("posterior.transforms", transforms),
-            hidden_features=widths_of("posterior.hidden", hidden),
             passes=2,
         )
 
     def forward(self, x: Tensor) -> Flow:
         """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
-        return Flow(self.flow(self.network(x).to(x.dtype)))
+        return self.flow(self.network(x).to(x.dtype))
 
 
 # ---- p(x|z) ----------------------------------------------------------------------------------------------------

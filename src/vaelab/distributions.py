@@ -12,6 +12,7 @@ from torch import Size, Tensor
 from torch.distributions import (
     Bernoulli,
     Categorical,
+    ContinuousBernoulli,
     Distribution,
     Independent,
     MixtureSameFamily,
@@ -19,8 +20,6 @@ from torch.distributions import (
     constraints,
 )
 from torch.nn.functional import logsigmoid, softplus
-
-FLOW_DRAWS = 64  # of a flow, for its mean and variance
 
 
 def joint(distribution: Distribution, event_dims: int) -> Independent:
@@ -70,88 +69,46 @@ class Chain(Distribution):
     Args:
         first: p(a), event ``(A,)``.
         second: a ``(..., A)`` -> p(b|a), batch ``(...)``, event ``(B,)``.
+        length: of z.
         first_last: whether a stands behind b in z, as in a prior that is drawn from the top.
     """
 
     arg_constraints = {}  # noqa: RUF012 (torch declares it so)
     has_rsample = True
 
-    def __init__(self, first: Distribution, second: Callable[[Tensor], Distribution], first_last: bool = False) -> None:
+    def __init__(
+        self, first: Distribution, second: Callable[[Tensor], Distribution], length: int, first_last: bool = False
+    ) -> None:
         self.first = first
         self.second = second
         self.first_last = first_last
-        given_mean = second(first.mean)
-        self._moments = (first, given_mean)
-        length = first.event_shape[0] + given_mean.event_shape[0]
         super().__init__(first.batch_shape, Size([length]), validate_args=False)
+
+    def split(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """a and b of z ``(..., length)``."""
+        first = self.first.event_shape[0]
+        rest = self.event_shape[0] - first
+        parts = value.split([rest, first] if self.first_last else [first, rest], -1)
+        return (parts[1], parts[0]) if self.first_last else parts
 
     def _joined(self, first: Tensor, second: Tensor) -> Tensor:
         return torch.cat([second, first] if self.first_last else [first, second], -1)
 
     @property
     def mean(self) -> Tensor:
-        return self._joined(*(part.mean for part in self._moments))
+        return self._joined(self.first.mean, self.second(self.first.mean).mean)
 
     @property
     def variance(self) -> Tensor:
-        return self._joined(*(part.variance for part in self._moments))
+        return self._joined(self.first.variance, self.second(self.first.mean).variance)
 
     def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
         first = self.first.rsample(sample_shape)
         return self._joined(first, self.second(first).rsample())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        length = self.first.event_shape[0]
-        rest = self.event_shape[0] - length
-        if self.first_last:
-            second, first = value.split([rest, length], -1)
-        else:
-            first, second = value.split([length, rest], -1)
+        first, second = self.split(value)
         return self.first.log_prob(first) + self.second(first).log_prob(second)
-
-
-class Flow(Distribution):
-    """A normalizing flow of zuko's, in full precision also under autocast.
-
-    A density is a product of many derivatives, and a sample is mapped back to be weighed: what bfloat16 rounds
-    away in one direction would be missing in the other. Mean and variance have no closed form; they are estimated
-    from FLOW_DRAWS draws, the same base noise for every image, so that an image's own part in them can be told.
-    """
-
-    arg_constraints = {}  # noqa: RUF012 (torch declares it so)
-    has_rsample = True
-
-    def __init__(self, flow: Distribution) -> None:
-        self.flow = flow
-        super().__init__(flow.batch_shape, flow.event_shape, validate_args=False)
-
-    def _draws(self) -> Tensor:
-        """``(FLOW_DRAWS, *batch, D)``, of pairs of opposite noise of variance 1: exact for an affine flow."""
-        (length,) = self.event_shape
-        noise = torch.randn(FLOW_DRAWS // 2, length, generator=torch.Generator().manual_seed(0))
-        noise = noise / noise.square().mean(0).sqrt()
-        base = self.flow.base.mean  # for its shape, type and device
-        noise = torch.cat([noise, -noise]).to(base)
-        noise = noise.view(FLOW_DRAWS, *[1] * len(self.batch_shape), length)
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            return self.flow.transform.inv(noise.expand(FLOW_DRAWS, *self.batch_shape, length))
-
-    @property
-    def mean(self) -> Tensor:
-        return self._draws().mean(0)
-
-    @property
-    def variance(self) -> Tensor:
-        return self._draws().var(0, correction=0)
-
-    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            return self.flow.rsample(Size(sample_shape))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
-            return self.flow.log_prob(value.expand(*shape, -1))  # zuko broadcasts the context, not the value
 
 
 class Mixture(MixtureSameFamily):
@@ -174,15 +131,19 @@ def pairwise_log_prob(components: Distribution, value: Tensor) -> Tensor:
     """log p(value|m) of every value ``(..., *event)`` under every component, batch ``(M,)``: ``(..., M)``.
 
     Bernoulli and normal densities are inner products of statistics and natural parameters: one matrix product
-    instead of ``M`` times the memory. The normal's, a difference of large numbers, is computed in float64.
+    instead of ``M`` times the memory. The normal's, a difference of large numbers, is computed in float64. Others
+    take the memory of every pair.
     """
+    if isinstance(components, Chain):
+        first, second = components.split(value)
+        return pairwise_log_prob(components.first, first) + components.second(first).log_prob(second).unsqueeze(-1)
     dims = len(components.event_shape)
     flat = value.flatten(value.dim() - dims)
     base = components.base_dist if isinstance(components, Independent) else None
-    if isinstance(base, Bernoulli):
-        logits = base.logits.flatten(1)
+    if isinstance(base, (Bernoulli, ContinuousBernoulli)):
+        of_zeros = components.log_prob(torch.zeros_like(base.logits))
         with torch.autocast(value.device.type, enabled=False):
-            return flat @ logits.T - softplus(logits).sum(-1)
+            return flat @ base.logits.flatten(1).T + of_zeros
     if isinstance(base, Normal) and value.device.type != "mps":  # which has no float64
         loc, scale = (part.flatten(1).double() for part in (base.loc, base.scale.expand_as(base.loc)))
         precision = scale**-2

@@ -8,9 +8,16 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.distributions import Distribution, OneHotCategorical
 
+from vaelab.conditionals import (
+    BernoulliLikelihood,
+    ContinuousBernoulliLikelihood,
+    GaussianLikelihood,
+    GaussianPosterior,
+)
 from vaelab.distributions import pairwise_log_prob
+from vaelab.flows import unvalidated
 from vaelab.model import Inference, LatentVariableModel
-from vaelab.priors import Categorical
+from vaelab.priors import Categorical, StandardNormal
 
 
 class ProbabilisticPCA(LatentVariableModel):
@@ -25,6 +32,15 @@ class ProbabilisticPCA(LatentVariableModel):
 
     def __init__(self, posterior: nn.Module, likelihood: nn.Module, prior: nn.Module) -> None:
         super().__init__(posterior, likelihood, prior)
+        wanted = {"posterior": GaussianPosterior, "likelihood": GaussianLikelihood, "prior": StandardNormal}
+        for (group, kind), piece in zip(wanted.items(), (posterior, likelihood, prior), strict=True):
+            if not isinstance(piece, kind):
+                member = "normal" if group == "prior" else "gaussian"
+                raise ValueError(
+                    f"PCA is linear and Gaussian: take {group}={member} with model=pca, not {type(piece).__name__}"
+                )
+        if likelihood.per_pixel or not isinstance(likelihood.mean, nn.Identity):
+            raise ValueError("PCA has one variance for all pixels and a linear mean: leave likelihood's options out")
         networks = [posterior.network, likelihood.network]
         linear = [[layer for layer in network.modules() if isinstance(layer, nn.Linear)] for network in networks]
         if [len(found) for found in linear] != [1, 1]:
@@ -41,8 +57,8 @@ class ProbabilisticPCA(LatentVariableModel):
         encoder, decoder = self.layers
         latent = decoder.in_features
         x = images.flatten(1).double()
-        if len(x) <= latent:
-            raise ValueError(f"PCA with latent={latent} needs more than {latent} training images, got {len(x)}")
+        if len(x) <= latent + 1:  # or nothing is left over for the noise
+            raise ValueError(f"PCA with latent={latent} needs more than {latent + 1} training images, got {len(x)}")
         mean = x.mean(0)
         covariance = torch.cov(x.T)
         eigenvalues, eigenvectors = torch.linalg.eigh(covariance)  # ascending
@@ -104,6 +120,11 @@ class MixtureModel(nn.Module):
             raise ValueError("a mixture's code is discrete: take prior=categorical with model=mixture")
         self.likelihood = likelihood
         self.prior = prior
+        if not isinstance(likelihood, (BernoulliLikelihood, ContinuousBernoulliLikelihood, GaussianLikelihood)):
+            raise ValueError(
+                f"a mixture weighs every image by every component, which {type(likelihood).__name__} is too slow for: "
+                "take likelihood=bernoulli, continuous_bernoulli or gaussian"
+            )
         weighted = [layer for layer in likelihood.modules() if hasattr(layer, "weight")]
         if len(weighted) != 1:
             raise ValueError("a mixture's components are a table: take network=linear network.hidden=[]")
@@ -118,7 +139,10 @@ class MixtureModel(nn.Module):
         """Begin with the centres of k-means on training images ``(N, 1, H, W)``."""
         components = self.table.in_features
         if len(images) < components:
-            raise ValueError(f"{components} components need at least as many training images, got {len(images)}")
+            raise ValueError(
+                f"{components} components need at least as many training images, got {len(images)}: "
+                f"take components={len(images)} or fewer"
+            )
         seed = int(torch.randint(2**31, (), generator=generator))
         clusters = MiniBatchKMeans(components, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
         clusters.fit(images.flatten(1).numpy())
@@ -138,7 +162,8 @@ class MixtureModel(nn.Module):
         """All codes are tried, so ``samples`` has no part in it."""
         components, p = self._components(), self.prior(None)
         log_px = pairwise_log_prob(components, x)
-        q = OneHotCategorical(logits=log_px + p.logits, validate_args=False)
+        with unvalidated():
+            q = OneHotCategorical(logits=log_px + p.logits)
         codes = torch.eye(log_px.shape[1], device=x.device, dtype=x.dtype)
         return Enumeration(x, codes, q, p, components, log_px)
 

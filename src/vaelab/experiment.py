@@ -100,9 +100,12 @@ class Experiment(LightningModule):
         return self.model.has_bound and self.model.has_continuous_code
 
     @property
-    def criterion(self) -> str:
-        """The figure that validation judges weights by: the bound at β = 1, where it is what they are trained for."""
-        return "elbo" if self.model.has_bound and self.objective.weighs_kl else "distortion"
+    def criterion(self) -> str | None:
+        """The figure that validation chooses weights by: the bound at β = 1, whatever β trains; None for the last.
+
+        Without a KL term, at β = 0, that bound would choose the first weights: there it is the distortion.
+        """
+        return self.objective.criterion if self.beta.weight else "distortion"
 
     @property
     def is_solved(self) -> bool:
@@ -176,7 +179,7 @@ class Experiment(LightningModule):
         if not len(batch[0]):
             return  # of a last batch smaller than the number of processes this one has no share
         with self._evaluating(index):
-            inference, loss = self.infer(batch, self.global_step)
+            inference, loss = self.infer(batch, max(0, self.global_step - 1))  # at the β that the last step had
             self.means.add(self.figures(inference, loss))
 
     def on_validation_epoch_end(self) -> None:

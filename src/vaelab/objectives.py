@@ -2,8 +2,11 @@
 
 ``progress`` is the share of the training that lies behind, from 0 to 1. ``samples`` is how many codes per image they
 want; ``weighs_kl`` whether the prior and β have a part in them; ``check(model)`` raises a ValueError where the model
-lacks what they need; ``parts(inference)`` are figures ``(B,)`` of their own, at β = 1, which are logged beside the
-bound's.
+lacks what they need; ``criterion`` is the figure by which validation chooses weights, None for the last ones;
+``parts(inference)`` are figures ``(B,)`` of their own, at β = 1, which are logged beside the bound's.
+
+What is averaged over a batch before it is used (free bits, capacity, total correlation) is averaged over a process's
+share of it where there are several.
 """
 
 import math
@@ -34,6 +37,7 @@ class ELBO:
     """
 
     weighs_kl = True
+    criterion = "elbo"
 
     def __init__(self, samples: int = 1, free_bits: float = 0.0) -> None:
         self.samples = whole("loss.samples", samples)
@@ -62,6 +66,7 @@ class Reconstruction:
     """The distortion alone: -mean_K log p(x|z); neither β nor the prior has a part in it."""
 
     weighs_kl = False
+    criterion = "distortion"
 
     def __init__(self, samples: int = 1) -> None:
         self.samples = whole("loss.samples", samples)
@@ -91,6 +96,7 @@ class IWAE:
     """
 
     weighs_kl = True
+    criterion = "iwae"
 
     def __init__(self, samples: int = 5, dreg: bool = False) -> None:
         self.samples = whole("loss.samples", samples)
@@ -130,13 +136,14 @@ def _through_z_alone(inference: Inference) -> Tensor:
 
 
 class Capacity:
-    """distortion + β |KL(q(z|x) ‖ p(z)) - C|: the rate is held at C nats, which rises from 0 to ``capacity``.
+    """distortion + β |rate - C|: the rate, the batch's mean KL term, is held at C nats, which rise to ``capacity``.
 
     Understanding disentangling in β-VAE (Burgess et al., 2018), equation 8, where β is called γ and is large.
     ``warmup`` is the share of the training after which C stays.
     """
 
     weighs_kl = True
+    criterion = None  # weights from before C has risen have another rate than was asked for
 
     def __init__(self, capacity: float = 25.0, warmup: float = 0.5, samples: int = 1) -> None:
         self.samples = whole("loss.samples", samples)
@@ -150,9 +157,7 @@ class Capacity:
 
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
         target = self.capacity * (min(1.0, progress / self.warmup) if self.warmup else 1.0)
-        kl = inference.kl
-        kl = kl.mean(0) if kl.dim() == 2 else kl
-        return beta * (kl - target).abs() - inference.log_px.mean(0)
+        return beta * (inference.kl.mean() - target).abs() - inference.log_px.mean(0)
 
     def parts(self, inference: Inference) -> dict[str, Tensor]:
         return {}
@@ -171,6 +176,7 @@ class TotalCorrelation:
     """
 
     weighs_kl = True
+    criterion = "elbo"
 
     def __init__(self, samples: int = 1, images: int | None = None) -> None:
         self.samples = whole("loss.samples", samples)
@@ -206,10 +212,12 @@ class TotalCorrelation:
         """log q(z) and sum_d log q(z_d), each ``(K, B)``."""
         count = inference.z.shape[1]
         population = max(count, self.images or count)
-        pairs = inference.q.base_dist.log_prob(inference.z.unsqueeze(2))  # (K, B, B, D): z of row, image of column
-        own = torch.eye(count, dtype=torch.bool, device=pairs.device)
+        own = torch.eye(count, dtype=torch.bool, device=inference.z.device)
         others = (population - 1) / (population * max(1, count - 1))
         log_share = torch.where(own, -math.log(population) if count > 1 else 0.0, math.log(others or 1.0))
-        joint = (pairs.sum(-1) + log_share).logsumexp(2)
-        product = (pairs + log_share.unsqueeze(-1)).logsumexp(2).sum(-1)
-        return joint, product
+        joint, product = [], []
+        for z in inference.z:  # one sample at a time: the pairs take the memory of B codes for every image
+            pairs = inference.q.base_dist.log_prob(z.unsqueeze(1))  # (B, B, D): z of the row, image of the column
+            joint.append((pairs.sum(-1) + log_share).logsumexp(1))
+            product.append((pairs + log_share.unsqueeze(-1)).logsumexp(1).sum(-1))
+        return torch.stack(joint), torch.stack(product)

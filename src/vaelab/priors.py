@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, OneHotCategorical
-from zuko.flows import MAF
+from torch.distributions import Independent, OneHotCategorical
 
 from vaelab.checks import whole
 from vaelab.conditionals import GaussianLayer, layers
-from vaelab.distributions import Chain, Flow, Mixture, diagonal_normal
+from vaelab.distributions import Chain, Mixture, diagonal_normal
+from vaelab.flows import Flow, MaskedAutoregressiveFlow, unvalidated
 from vaelab.networks import widths_of
 
 
@@ -99,13 +99,14 @@ class ChainPrior(nn.Module):
 
     def __init__(self, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)) -> None:
         super().__init__()
+        self.latent = latent
         lower, upper = layers(latent, bottom)
         self.top = StandardNormal(upper)
         self.below = GaussianLayer(upper, lower, hidden)
 
     def forward(self, posterior: nn.Module) -> Chain:
         """Batch ``()``, event ``(latent,)``."""
-        return Chain(self.top(posterior), self.below, first_last=True)
+        return Chain(self.top(posterior), self.below, self.latent, first_last=True)
 
 
 class FlowPrior(nn.Module):
@@ -119,16 +120,13 @@ class FlowPrior(nn.Module):
 
     def __init__(self, latent: int, transforms: int = 3, hidden: Sequence[int] = (64, 64)) -> None:
         super().__init__()
-        self.flow = MAF(
-            whole("latent", latent),
-            transforms=whole("prior.transforms", transforms),
-            hidden_features=widths_of("prior.hidden", hidden),
-            randperm=False,
+        self.flow = MaskedAutoregressiveFlow(
+            whole("latent", latent), whole("prior.transforms", transforms), widths_of("prior.hidden", hidden)
         )
 
-    def forward(self, posterior: nn.Module) -> Distribution:
+    def forward(self, posterior: nn.Module) -> Flow:
         """Batch ``()``, event ``(latent,)``."""
-        return Flow(self.flow())
+        return self.flow()
 
 
 class Categorical(nn.Module):
@@ -142,4 +140,5 @@ class Categorical(nn.Module):
 
     def forward(self, posterior: nn.Module | None) -> OneHotCategorical:
         """Batch ``()``, event ``(latent,)``: one-hot vectors."""
-        return OneHotCategorical(logits=self.logits, validate_args=False)
+        with unvalidated():
+            return OneHotCategorical(logits=self.logits)

@@ -6,6 +6,7 @@ and a process that DDP starts can do a run without one.
 
 import logging
 import os
+import re
 import shlex
 import sys
 import time
@@ -29,13 +30,13 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vaelab import hardware, noise, results
 from vaelab.callbacks import (
+    AveragedWeights,
     BestCheckpoint,
     EpochProgress,
     EventFiles,
     MetricsFile,
     Pictures,
     SaveMetrics,
-    averaging,
     checkpoints,
 )
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
@@ -99,6 +100,11 @@ def refusing() -> Iterator[None]:
     except InstantiationException as error:
         where, cause = str(error).splitlines()[-1].removeprefix("full_key: "), error.__cause__
         text = _one_line(cause or error)
+        unexpected = re.search(r"unexpected keyword argument '(\w+)'", text)
+        if unexpected:
+            group = where.split(".")[-1]
+            text = f"{text}: this {group} has no option {unexpected[1]!r}; leave {group}.{unexpected[1]} out, or take "
+            text += f"another {group} or model, if the model sets it"
         raise Refused(text if isinstance(cause, (ValueError, Refused)) else f"{where}: {text}") from error
     except OSError as error:
         raise Refused(cannot_use(error)) from error
@@ -197,12 +203,12 @@ def begin(run: Run, experiment: Experiment, data: ImageData) -> None:
             f"take model.classes={int(train.labels.max()) + 1}"
         )
     with noise.fixed_noise(torch.device("cpu"), run.config["seed"], noise.BEGIN), torch.no_grad():
-        if run.ckpt is None:
-            generator = noise.generator(run.config["seed"], noise.BEGIN)
-            experiment.begin(lambda: data.scale(train.images), generator)
-        x, labels = train[torch.arange(2)]
-        x = data.scale(x)
         try:
+            if run.ckpt is None:
+                generator = noise.generator(run.config["seed"], noise.BEGIN)
+                experiment.begin(lambda: data.scale(train.images), generator)
+            x, labels = train[torch.arange(min(2, len(train)))]
+            x = data.scale(x)
             made = experiment.model.given(labels)(x).px.event_shape
             if made != x.shape[1:]:
                 raise ValueError(f"network and likelihood make images {tuple(made)}, expected {tuple(x.shape[1:])}")
@@ -217,6 +223,8 @@ def check_resumable(run: Run) -> Progress:
         return Progress()
     checkpoint = read_checkpoint(run.ckpt)
     check_fits(run.ckpt, checkpoint, run.config)
+    if "current_model_state" in checkpoint and run.config["evaluation"]["ema"] is None:
+        raise ValueError(f"ckpt={run.ckpt} holds averaged weights: go on with evaluation.ema=..., as that run had")
     last = run.directory / results.LAST
     if run.resumes_in_place and last.exists():
         furthest = read_checkpoint(last)
@@ -259,7 +267,7 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
             Pictures(run.directory, run.config["pictures"]["every"], title),
             SaveMetrics(),
             *checkpoints(run.directory, experiment.criterion, data.val > 0),
-            *averaging(run.config["evaluation"]["ema"]),
+            *([] if (decay := run.config["evaluation"]["ema"]) is None else [AveragedWeights(decay)]),
         ],
         plugins=plugins,
         default_root_dir=run.directory,
@@ -372,9 +380,10 @@ def execute(run: Run, parts: Parts) -> None:
             began = time.monotonic()
             if not experiment.is_solved:
                 trainer.fit(experiment, datamodule=data, ckpt_path=run.ckpt, weights_only=True)
-            fit_s = parts.begin_s + time.monotonic() - began
+            fit_s = time.monotonic() - began
             began = time.monotonic()
-            trainer.test(experiment, datamodule=data, ckpt_path=tested(run, trainer), weights_only=True, verbose=False)
+            best = tested(run, trainer)
+            trainer.test(experiment, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             test_s = time.monotonic() - began
             if experiment.is_solved:
                 trainer.save_checkpoint(run.directory / results.LAST)
@@ -400,8 +409,9 @@ def execute(run: Run, parts: Parts) -> None:
         "steps": trainer.global_step,
         "parameters": sum(weight.numel() for weight in experiment.model.parameters()),
         "data": {**data.describe(), "test": experiment.tested_images},
+        "tested": {"checkpoint": "best" if best else "last", "epoch": tested_epoch(run, best)},
         "test": experiment.results,
-        "time": {"fit_s": fit_s, "epoch_s": fit_s / max(1, epochs), "test_s": test_s},
+        "time": {"begin_s": parts.begin_s, "fit_s": fit_s, "epoch_s": fit_s / max(1, epochs), "test_s": test_s},
         "device": hardware.describe_device(run.config["trainer"]["accelerator"], trainer.world_size),
         "precision": trainer.precision,
         "versions": results.versions(),
@@ -416,6 +426,13 @@ def tested(run: Run, trainer: Trainer) -> Path | None:
         return None
     best = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)]
     return next((path for path in best if path.is_file()), None)  # none where nothing was validated
+
+
+def tested_epoch(run: Run, best: Path | None) -> int:
+    """After which epoch the tested weights were saved, from 1; 0 where there was none."""
+    path = best or run.directory / results.LAST
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return checkpoint["epoch"] + 1 if checkpoint["global_step"] else 0
 
 
 def identity(run: Run) -> dict[str, object]:
@@ -546,7 +563,11 @@ def show(run: Run, parts: Parts, figures: dict) -> None:
         console.print(table)
     log.info(captured.get().rstrip())
     took = figures["time"]
-    log.info(f"fit {took['fit_s']:.1f} s ({took['epoch_s']:.2f} s per epoch), test {took['test_s']:.1f} s")
+    checkpoint = figures["tested"]
+    log.info(
+        f"fit {took['fit_s']:.1f} s ({took['epoch_s']:.2f} s per epoch), test {took['test_s']:.1f} s "
+        f"of the {checkpoint['checkpoint']} weights, epoch {checkpoint['epoch']}"
+    )
     log.info(f"results   {run.directory / results.RESULTS}")
     log.info(f"pictures  {run.directory / 'figures'}")
     log.info(f"curves    {os.path.relpath(Path(sys.executable).parent / 'tensorboard')} --logdir {run.directory}")

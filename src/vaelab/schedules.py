@@ -70,7 +70,7 @@ class Cosine(_Warmup):
 
 class Sigmoid(_Warmup):
     """A logistic curve, cut off and stretched to meet both ends: Generating Sentences from a Continuous Space
-    (Bowman et al., 2016), figure 2. ``steepness``: its slope in the middle is a quarter of this per warm-up.
+    (Bowman et al., 2016), figure 2. ``steepness`` is that of the uncut curve, 1/(1 + exp(-steepness · share)).
 
     >>> beta = Sigmoid(weight=4.0, warmup=0.5)
     >>> [round(beta(step, 100), 3) for step in (0, 25, 50, 100)]
@@ -90,7 +90,7 @@ class Cyclical:
     """β rises in a straight line from ``start`` to ``weight`` at the begin of each of ``cycles``, then stays.
 
     Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing (Fu et al., 2019). ``warmup`` is the
-    length of one rise: a fraction of the whole training up to 1, a number of steps above 1.
+    length of one rise, at most a cycle: a fraction of the whole training up to 1, a number of steps above 1.
 
     >>> beta = Cyclical(weight=4.0, warmup=0.1, cycles=4)
     >>> [round(beta(step, 1000), 3) for step in (0, 50, 100, 249, 250, 300, 999)]
@@ -111,8 +111,9 @@ class Cyclical:
     def __call__(self, step: int, steps: int) -> float:
         if step >= steps:  # what is trained for, also by the test
             return self.weight
-        within = step % max(1.0, steps / self.cycles)
-        length = _warmup_steps(self.warmup, steps)
+        cycle = max(1.0, steps / self.cycles)
+        within = step % cycle
+        length = min(_warmup_steps(self.warmup, steps), cycle)
         share = min(1.0, within / length) if length else 1.0
         return self.start + share * (self.weight - self.start)
 
