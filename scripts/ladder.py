@@ -36,7 +36,9 @@ def picture(experiment: Experiment, data: ImageData, title: str) -> Image.Image:
             rows["interpolation"] = model.decode(first + share * (last - first)).mean
         for row in ("samples", " "):
             z = model.sample_codes(COLUMNS)
-            rows[row] = model.given(torch.arange(COLUMNS)).decode(z).mean
+            if model.classes is not None:  # the same code with one label after the other
+                z, labels = z[:1].expand_as(z), torch.arange(COLUMNS) % model.classes
+            rows[row] = model.given(labels).decode(z).mean
     drawn = Image.fromarray(figures.pixels(figures.rows(rows, title)))
     return drawn.convert("L").quantize(GREYS)
 
