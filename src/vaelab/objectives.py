@@ -5,8 +5,8 @@ want; ``weighs_kl`` whether the prior and β have a part in them; ``check(model)
 lacks what they need; ``criterion`` is the figure by which validation chooses weights, None for the last ones;
 ``parts(inference)`` are figures ``(B,)`` of their own, at β = 1, which are logged beside the bound's.
 
-What is averaged over a batch before it is used (free bits, capacity, total correlation) is averaged over a process's
-share of it where there are several.
+What is averaged over a batch before it is used (free bits, total correlation) is averaged over a process's share of it
+where there are several.
 """
 
 import math
@@ -136,10 +136,11 @@ def _through_z_alone(inference: Inference) -> Tensor:
 
 
 class Capacity:
-    """distortion + β |rate - C|: the rate, the batch's mean KL term, is held at C nats, which rise to ``capacity``.
+    """distortion + β |KL(q(z|x) ‖ p(z)) - C|: every image's KL term is held at C nats, which rise to ``capacity``.
 
-    Understanding disentangling in β-VAE (Burgess et al., 2018), equation 8, where β is called γ and is large.
-    ``warmup`` is the share of the training after which C stays.
+    Understanding disentangling in β-VAE (Burgess et al., 2018), equation 8, where β is called γ and is large. Other
+    code takes the distance of the batch's mean from C, whose gradient has one sign for all its images; at γ = 100 that
+    trains worse (docs/ladder.md). ``warmup`` is the share of the training after which C stays.
     """
 
     weighs_kl = True
@@ -157,7 +158,9 @@ class Capacity:
 
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
         target = self.capacity * (min(1.0, progress / self.warmup) if self.warmup else 1.0)
-        return beta * (inference.kl.mean() - target).abs() - inference.log_px.mean(0)
+        kl = inference.kl
+        kl = kl.mean(0) if kl.dim() == 2 else kl
+        return beta * (kl - target).abs() - inference.log_px.mean(0)
 
     def parts(self, inference: Inference) -> dict[str, Tensor]:
         return {}
