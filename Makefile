@@ -28,7 +28,7 @@ train: env
 test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 $(ARGS)
 
 tensorboard: env
 	$(BIN)/tensorboard --logdir outputs

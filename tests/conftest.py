@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Tests run side by side: each has one core, and so have the runs that it starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from small_models import IMAGE, PIXELS

@@ -43,12 +43,22 @@ def test_a_rung_is_a_small_picture_and_a_row(finished, tmp_path):
     assert (tmp_path / "small.png").stat().st_size < 40_000
 
 
-@pytest.mark.parametrize("damage", ["nothing there", "no results", "no checkpoint"])
+@pytest.mark.parametrize("damage", ["nothing there", "no results", "no checkpoint", "failed", "other weights"])
 def test_what_is_no_finished_run_is_told_in_one_line(finished, tmp_path, damage):
     run = tmp_path / "run"
     if damage != "nothing there":
         shutil.copytree(finished, run)
-        shutil.rmtree(run / "checkpoints") if damage == "no checkpoint" else (run / "results.json").unlink()
+    if damage == "no checkpoint":
+        shutil.rmtree(run / "checkpoints")
+    elif damage == "no results":
+        (run / "results.json").unlink()
+    elif damage == "failed":
+        (run / "results.json").write_text('{"status": "failed", "error": "the loss became nan"}')
+    elif damage == "other weights":
+        best = run / "checkpoints" / "best.ckpt"
+        checkpoint = torch.load(best, weights_only=True)
+        checkpoint["state_dict"].popitem()
+        torch.save(checkpoint, best)
     done = script("ladder.py", str(run), "--to", str(tmp_path / "pictures"))
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -177,17 +177,21 @@ def make_experiment(config: dict) -> Experiment:
 
 def reopen(directory: Path) -> tuple[Experiment, ImageData]:
     """A finished run's model with the weights that were tested, in evaluation mode on the CPU, and its data."""
-    results.read_results(directory)  # a ValueError of one line where it is not finished
+    finished = results.read_results(directory)
+    if finished["status"] != "completed":
+        raise ValueError(f"{directory} failed ({finished['error']}), so it has no weights to look at")
     config = OmegaConf.to_container(OmegaConf.load(directory / ".hydra" / "config.yaml"))
-    best = directory / results.BEST
-    wanted = config["evaluation"]["checkpoint"] == "best" and best.is_file()
-    checkpoint = read_checkpoint(best if wanted else directory / results.LAST)
+    path = directory / (results.BEST if finished["tested"]["checkpoint"] == "best" else results.LAST)
+    checkpoint = read_checkpoint(path)
     with refusing():
         experiment = make_experiment(config)
         data = instantiate(config["data"], _convert_="all")
         data.prepare_data()
         data.setup()
-    experiment.load_state_dict(checkpoint["state_dict"])
+    try:
+        experiment.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold the weights of the model that {directory} describes") from error
     return experiment.eval(), data
 
 
