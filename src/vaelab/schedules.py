@@ -24,10 +24,15 @@ class Constant:
         return self.weight
 
 
-class _Warmup:
-    """β goes from ``start`` to ``weight`` during the warm-up, along ``shape``: [0, 1] -> [0, 1], then stays.
+class Linear:
+    """β rises in a straight line from ``start`` to ``weight`` during the warm-up, then stays.
 
-    ``warmup``: a fraction of the training up to 1, a number of steps above 1.
+    Ladder Variational Autoencoders (Sønderby et al., 2016). ``warmup``: a fraction of the training up to 1,
+    a number of steps above 1.
+
+    >>> beta = Linear(weight=4.0, warmup=0.5)
+    >>> [beta(step, 100) for step in (0, 25, 50, 100)]
+    [0.0, 2.0, 4.0, 4.0]
     """
 
     def __init__(self, weight: float = 1.0, warmup: float = 0.25, start: float = 0.0) -> None:
@@ -41,23 +46,12 @@ class _Warmup:
         return self.start + self.shape(share) * (self.weight - self.start)
 
     def shape(self, share: float) -> float:
-        raise NotImplementedError
-
-
-class Linear(_Warmup):
-    """A straight line: Ladder Variational Autoencoders (Sønderby et al., 2016).
-
-    >>> beta = Linear(weight=4.0, warmup=0.5)
-    >>> [beta(step, 100) for step in (0, 25, 50, 100)]
-    [0.0, 2.0, 4.0, 4.0]
-    """
-
-    def shape(self, share: float) -> float:
+        """How far up, from 0 to 1, after this share of the warm-up."""
         return share
 
 
-class Cosine(_Warmup):
-    """Half a cosine, flat at both ends: Cyclical Annealing Schedule (Fu et al., 2019), section 4.2.
+class Cosine(Linear):
+    """A warm-up along half a cosine, flat at both ends: Cyclical Annealing Schedule (Fu et al., 2019), section 4.2.
 
     >>> beta = Cosine(weight=4.0, warmup=0.5)
     >>> [round(beta(step, 100), 3) for step in (0, 25, 50, 100)]
@@ -68,8 +62,8 @@ class Cosine(_Warmup):
         return 0.5 * (1 - math.cos(math.pi * share))
 
 
-class Sigmoid(_Warmup):
-    """A logistic curve, cut off and stretched to meet both ends: Generating Sentences from a Continuous Space
+class Sigmoid(Linear):
+    """A warm-up along a logistic curve, cut off and stretched to meet both ends: Generating Sentences from a Continuous Space
     (Bowman et al., 2016), figure 2. ``steepness`` is that of the uncut curve, 1/(1 + exp(-steepness · share)).
 
     >>> beta = Sigmoid(weight=4.0, warmup=0.5)
