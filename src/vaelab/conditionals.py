@@ -313,7 +313,7 @@ class LaplaceLikelihood(_LocationScaleLikelihood):
 class DiscretizedLogisticLikelihood(_LocationScaleLikelihood):
     """P(x|z) over the 256 grey values that an 8-bit pixel has: probabilities, whose nats no density's can equal.
 
-    Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), section 5.2.
+    Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016).
     """
 
     family = DiscretizedLogistic

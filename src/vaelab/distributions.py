@@ -159,7 +159,7 @@ class DiscretizedLogistic(Distribution):
     """A logistic distribution on [0, 1], its mass gathered at ``levels`` equidistant grey values.
 
     P(x) = sigmoid((x + h - loc) / scale) - sigmoid((x - h - loc) / scale), h half a level; the tails belong to 0
-    and 1. Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), section 5.2.
+    and 1. Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016).
     """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012

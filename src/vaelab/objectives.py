@@ -138,7 +138,7 @@ def _through_z_alone(inference: Inference) -> Tensor:
 class Capacity:
     """distortion + β |KL(q(z|x) ‖ p(z)) - C|: every image's KL term is held at C nats, which rise to ``capacity``.
 
-    Understanding disentangling in β-VAE (Burgess et al., 2018), equation 8, where β is called γ and is large. Other
+    Understanding disentangling in β-VAE (Burgess et al., 2018), where β is called γ and is large. Other
     code takes the distance of the batch's mean from C, whose gradient has one sign for all its images; at γ = 100 that
     trains worse (docs/ladder.md). ``warmup`` is the share of the training after which C stays.
     """

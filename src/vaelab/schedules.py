@@ -51,7 +51,7 @@ class Linear:
 
 
 class Cosine(Linear):
-    """A warm-up along half a cosine, flat at both ends: Cyclical Annealing Schedule (Fu et al., 2019), section 4.2.
+    """A warm-up along half a cosine, flat at both ends: Cyclical Annealing Schedule (Fu et al., 2019).
 
     >>> beta = Cosine(weight=4.0, warmup=0.5)
     >>> [round(beta(step, 100), 3) for step in (0, 25, 50, 100)]
@@ -63,8 +63,10 @@ class Cosine(Linear):
 
 
 class Sigmoid(Linear):
-    """A warm-up along a logistic curve, cut off and stretched to meet both ends: Generating Sentences from a Continuous Space
-    (Bowman et al., 2016), figure 2. ``steepness`` is that of the uncut curve, 1/(1 + exp(-steepness · share)).
+    """A warm-up along a logistic curve, cut off and stretched to meet both ends.
+
+    Generating Sentences from a Continuous Space (Bowman et al., 2016). ``steepness`` is that of the uncut curve,
+    1/(1 + exp(-steepness · share)).
 
     >>> beta = Sigmoid(weight=4.0, warmup=0.5)
     >>> [round(beta(step, 100), 3) for step in (0, 25, 50, 100)]
