@@ -82,6 +82,13 @@ def test_what_pca_cannot_do_is_refused(images):
         probabilistic_pca(images[:6], 5)
 
 
+def test_images_without_variance_left_over_for_the_noise_are_refused(images):
+    flat = images.flatten(1).clone()
+    flat[:, 4:] = flat[:, :4].repeat(1, 3)  # rank 4
+    with pytest.raises(ValueError, match=r"no variance beyond latent=5 components"):
+        probabilistic_pca(flat.view_as(images), 5)
+
+
 # ---- mixtures ------------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,8 @@ from vaelab.flows import unvalidated
 from vaelab.model import Inference, LatentVariableModel
 from vaelab.priors import Categorical, StandardNormal
 
+ROUNDING = 1e-10  # of the largest eigenvalue: what is below was not measured
+
 
 class ProbabilisticPCA(LatentVariableModel):
     """PCA as the linear Gaussian model p(x|z) = N(Wz + μ, σ²I), p(z) = N(0, I), solved in closed form.
@@ -66,6 +68,8 @@ class ProbabilisticPCA(LatentVariableModel):
         # Fewer images than pixels leave eigenvalues of zero that nothing was measured of.
         measured = min(len(x), x.shape[1])
         noise = eigenvalues.flip(0)[latent:measured].clamp_min(0).mean()
+        if noise < ROUNDING * variance[0]:
+            raise ValueError(f"the images have no variance beyond latent={latent} components: take fewer of them")
         axes = eigenvectors.flip(1)[:, :latent].T  # (D, pixels)
         signal = (variance - noise).clamp_min(1e-12)
         inwards = (signal.sqrt() / variance)[:, None] * axes
