@@ -21,8 +21,7 @@ def bounds(inference: Inference, has_bound: bool) -> dict[str, Tensor]:
     distortion = -inference.log_px.mean(0)
     if not has_bound:
         return {"distortion": distortion}
-    kl = inference.kl
-    rate = kl.mean(0) if kl.dim() == 2 else kl
+    rate = inference.rate
     return {"elbo": -(rate + distortion), "rate": rate, "distortion": distortion}
 
 

@@ -65,6 +65,11 @@ class Inference:
         except NotImplementedError:
             return self.log_ratio
 
+    @property
+    def rate(self) -> Tensor:
+        """The KL term of each image ``(B,)``, its samples averaged where it is an estimate."""
+        return self.kl.mean(0) if self.kl.dim() == 2 else self.kl
+
     @cached_property
     def kl_per_latent(self) -> Tensor:
         """KL(q(z_d|x) ‖ p(z_d)) ``(B, D)``, of posteriors and priors that are products over latents."""

@@ -111,7 +111,7 @@ class IWAE:
 
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
         log_weights = inference.log_px - beta * inference.log_ratio
-        bound = log_weights.logsumexp(0) - math.log(len(log_weights))
+        bound = _log_mean_exp(log_weights)
         if not (self.dreg and inference.z.requires_grad):
             return -bound
         weights = log_weights.detach().softmax(0)
@@ -124,8 +124,12 @@ class IWAE:
         return -(bound.detach() + surrogate - surrogate.detach())
 
     def parts(self, inference: Inference) -> dict[str, Tensor]:
-        log_weights = inference.log_px - inference.log_ratio
-        return {"iwae": log_weights.logsumexp(0) - math.log(len(log_weights))}
+        return {"iwae": _log_mean_exp(inference.log_px - inference.log_ratio)}
+
+
+def _log_mean_exp(log_weights: Tensor) -> Tensor:
+    """``(K, B)`` -> ``(B,)``."""
+    return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 
 def _through_z_alone(inference: Inference) -> Tensor:
@@ -158,9 +162,7 @@ class Capacity:
 
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
         target = self.capacity * (min(1.0, progress / self.warmup) if self.warmup else 1.0)
-        kl = inference.kl
-        kl = kl.mean(0) if kl.dim() == 2 else kl
-        return beta * (kl - target).abs() - inference.log_px.mean(0)
+        return beta * (inference.rate - target).abs() - inference.log_px.mean(0)
 
     def parts(self, inference: Inference) -> dict[str, Tensor]:
         return {}
