@@ -16,8 +16,10 @@ from torch.distributions import (
     OneHotCategorical,
     kl_divergence,
 )
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from vaelab.distributions import (
+    BernoulliPixels,
     Chain,
     DiscretizedLogistic,
     Mixture,
@@ -177,6 +179,24 @@ def test_torch_validates_what_others_make_of_it():
     flow()().log_prob(torch.zeros(2, dtype=torch.float64))
     with pytest.raises(ValueError, match="support"):
         Bernoulli(0.5).log_prob(torch.tensor(0.3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bernoulli_pixels_are_the_cross_entropy_and_so_is_their_gradient(dtype):
+    logits = torch.tensor([-80.0, -20, -3, -1e-4, 0, 0.5, 4, 30, 90], dtype=dtype).expand(5, 9).clone().requires_grad_()
+    x = torch.tensor([0.0, 1.0, 0.5, 0.1, 0.9], dtype=dtype)[:, None].expand(5, 9)
+    ours = BernoulliPixels(logits).log_prob(x)
+    expected = -binary_cross_entropy_with_logits(logits, x, reduction="none")
+    torch.testing.assert_close(ours, expected)
+    weight = torch.randn(5, 9, dtype=dtype)
+    gradients = [torch.autograd.grad((weight * side).sum(), logits)[0] for side in (ours, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_gradient_of_bernoulli_pixels_is_summed_where_logits_are_shared():
+    logits = torch.randn(1, 4, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(6, 4, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda given: BernoulliPixels(given).log_prob(x), logits)
 
 
 # ---- mixtures ------------------------------------------------------------------------------------------------

@@ -8,13 +8,22 @@ import torch
 from sklearn.decomposition import PCA
 from small_models import IMAGE, probabilistic_pca, vae
 
-from vaelab.evaluation import ActiveUnits, Mean, bounds, log_likelihood, log_weights, squared_error
+from vaelab.evaluation import (
+    ActiveUnits,
+    Mean,
+    bf16_error,
+    bounds,
+    effective_samples,
+    importance_weights,
+    log_likelihood,
+    squared_error,
+)
 from vaelab.model import Inference, LatentVariableModel
 
 
 def test_nll_is_exact_with_any_number_of_samples_at_the_ppca_solution(images):
     model, log_p = probabilistic_pca(images, 3)
-    estimate, variance = log_likelihood(log_weights(model, images, samples=7, chunk=600))
+    estimate, variance = log_likelihood(importance_weights(model, images, samples=7, chunk=600).log_w)
     np.testing.assert_allclose(estimate.detach().numpy(), log_p, rtol=1e-10)
     assert float(variance.detach().max()) < 1e-18
 
@@ -28,7 +37,7 @@ def test_nll_agrees_with_numerical_integration_for_one_latent():
     with torch.no_grad():
         joint = model.decode(z[:, None].expand(-1, 6, -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
         exact = (torch.logsumexp(joint, 0) + math.log(18 / 4_000)).numpy()
-        estimate, variance = log_likelihood(log_weights(model, x, samples=50_000, chunk=50_000))
+        estimate, variance = log_likelihood(importance_weights(model, x, samples=50_000, chunk=50_000).log_w)
     np.testing.assert_allclose(estimate.numpy(), exact, atol=0.01)
     assert (np.abs(estimate.numpy() - exact) < 5 * variance.sqrt().numpy() + 1e-4).all()
 
@@ -37,7 +46,7 @@ def test_the_stated_standard_error_is_the_spread_of_repeated_estimates():
     torch.manual_seed(4)
     model, x = vae(latent=2), torch.rand(20, *IMAGE)
     with torch.no_grad():
-        runs = [log_likelihood(log_weights(model, x, samples=200, chunk=5_000)) for _ in range(200)]
+        runs = [log_likelihood(importance_weights(model, x, samples=200, chunk=5_000).log_w) for _ in range(200)]
     spread = torch.stack([estimate for estimate, _ in runs]).var(0)
     stated = torch.stack([variance for _, variance in runs]).mean(0)
     assert 0.8 < float(spread.mean() / stated.mean()) < 1.25
@@ -46,7 +55,32 @@ def test_the_stated_standard_error_is_the_spread_of_repeated_estimates():
 def test_the_chunk_changes_memory_and_not_the_number_of_samples():
     model, x = vae(), torch.rand(9, *IMAGE)
     for chunk in (1, 10, 1_000):
-        assert log_weights(model, x, samples=11, chunk=chunk).shape == (11, 9)
+        assert importance_weights(model, x, samples=11, chunk=chunk).log_w.shape == (11, 9)
+
+
+@pytest.mark.parametrize(("log_w", "expected"), [([0.0, 0.0, 0.0, 0.0], 4), ([0.0, -200, -300, -400], 1)])
+def test_effective_samples_are_between_one_and_all(log_w, expected):
+    weights = torch.tensor(log_w)[:, None].expand(4, 3) + 1_000
+    torch.testing.assert_close(effective_samples(weights), torch.full((3,), float(expected)))
+
+
+def test_weights_know_the_bound_that_they_are_made_of(images):
+    model, log_p = probabilistic_pca(images, 2)
+    weights = importance_weights(model, images, samples=300)
+    torch.testing.assert_close(weights.rate, model(images).rate)
+    assert abs(float(weights.elbo.detach().mean()) - log_p.mean()) < 0.05
+
+
+def test_the_error_of_bfloat16_is_measured_with_the_same_noise():
+    torch.manual_seed(0)
+    model, x = vae(), torch.rand(40, *IMAGE)
+    with torch.no_grad():
+        error = bf16_error(model, x)
+        assert error == bf16_error(model, x) != 0
+        assert abs(error) < 0.05
+        for parameter in model.likelihood.parameters():
+            parameter *= 60  # logits of some hundreds, whose eighth bit is a nat
+        assert abs(bf16_error(model, x)) > 0.05
 
 
 def test_elbo_is_minus_rate_minus_distortion_and_below_the_likelihood(images):

@@ -1,11 +1,8 @@
 """Objectives against their formulas, against one another, and their gradients against exact ones."""
 
-import math
-
 import pytest
 import torch
 from small_models import IMAGE, decoder, encoder, probabilistic_pca, vae
-from torch.distributions import Normal
 
 from vaelab.conditionals import BernoulliLikelihood, ChainPosterior, DiracPosterior, FlowPosterior, GaussianPosterior
 from vaelab.model import Inference, LatentVariableModel
@@ -194,34 +191,6 @@ def test_the_three_parts_add_up_to_the_kl_estimate(prior):
     torch.testing.assert_close(objective(inference, 1.0), -inference.log_px.mean(0) + inference.log_ratio.mean(0))
     loss = objective(inference, 4.0) - objective(inference, 1.0)
     torch.testing.assert_close(loss, 3 * parts["total_correlation"])
-
-
-def test_the_aggregate_of_all_images_is_exact():
-    """A batch that is the whole training set: q(z) and q(z_d) are plain means of densities."""
-    torch.manual_seed(0)
-    inference = vae()(torch.rand(8, *IMAGE), 2)
-    joint, product = TotalCorrelation(images=8)._aggregate(inference)
-    q = inference.q.base_dist
-    each = torch.stack([Normal(q.loc[n], q.scale[n]).log_prob(inference.z) for n in range(8)])
-    torch.testing.assert_close(joint, each.sum(-1).exp().mean(0).log())
-    torch.testing.assert_close(product, each.exp().mean(0).log().sum(-1))
-
-
-def test_the_estimate_of_the_aggregate_is_unbiased():
-    """Over batches of 4 of 12 images that hold the one z came from, the mean of q(z) is that over all 12."""
-    torch.manual_seed(0)
-    model, x = vae(), torch.rand(12, *IMAGE)
-    with torch.no_grad():
-        z = model.encode(x).sample((1,))
-        every = TotalCorrelation(images=12)._aggregate(Inference(x, z, model.encode(x), None, None))[0].exp()[0, 0]
-        estimates = []
-        for _ in range(4_000):
-            batch = torch.cat([torch.tensor([0]), 1 + torch.randperm(11)[:3]])
-            part = Inference(x[batch], z[:, batch], model.encode(x[batch]), None, None)
-            estimates.append(TotalCorrelation(images=12)._aggregate(part)[0].exp()[0, 0])
-    estimates = torch.stack(estimates)
-    error = float(estimates.std() / math.sqrt(len(estimates)))
-    assert abs(float(estimates.mean() - every)) < 4 * error + 1e-6
 
 
 def test_independent_latents_have_no_total_correlation():

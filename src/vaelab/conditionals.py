@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent, Laplace, Normal
+from torch.distributions import ContinuousBernoulli, Distribution, Independent, Laplace, Normal
 from torch.nn.functional import normalize
 
 from vaelab.checks import flag, number, one_of, whole
-from vaelab.distributions import Chain, DiscretizedLogistic, PointMass, diagonal_normal, joint
+from vaelab.distributions import BernoulliPixels, Chain, DiscretizedLogistic, PointMass, diagonal_normal, joint
 from vaelab.flows import Flow, MaskedAutoregressiveFlow
 from vaelab.networks import activation_of, mlp, widths_of
 
@@ -54,7 +54,11 @@ class GaussianPosterior(nn.Module):
 
     def forward(self, x: Tensor) -> Independent:
         """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
-        return _normal_of(self.network(x).to(x.dtype))
+        return self.of(self.network(x).to(x.dtype))
+
+    def of(self, outputs: Tensor) -> Independent:
+        """The posterior that the network's outputs ``(B, 2 latent)``, means and log variances, stand for."""
+        return _normal_of(outputs)
 
 
 class NoisyPosterior(nn.Module):
@@ -179,7 +183,11 @@ class FlowPosterior(nn.Module):
 
     def forward(self, x: Tensor) -> Flow:
         """``x`` ``(B, C, H, W)`` -> batch ``(B,)``, event ``(latent,)``."""
-        return self.flow(self.network(x).to(x.dtype))
+        return self.of(self.network(x).to(x.dtype))
+
+    def of(self, outputs: Tensor) -> Flow:
+        """The posterior that the network's outputs ``(B, context)`` stand for."""
+        return self.flow(outputs)
 
 
 # ---- p(x|z) ----------------------------------------------------------------------------------------------------
@@ -202,8 +210,7 @@ class BernoulliLikelihood(nn.Module):
 
     def forward(self, z: Tensor) -> Independent:
         """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
-        # Unvalidated, torch's log_prob is the cross-entropy also between 0 and 1; validated, it raises there.
-        return joint(Bernoulli(logits=self.network(z).to(z.dtype), validate_args=False), IMAGE_DIMS)
+        return joint(BernoulliPixels(self.network(z).to(z.dtype)), IMAGE_DIMS)
 
     def output_at(self, images: Tensor) -> Tensor:
         """What the network has to put out for a mean of about ``images``."""

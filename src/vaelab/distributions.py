@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Size, Tensor
+from torch.autograd.function import once_differentiable
 from torch.distributions import (
     Bernoulli,
     Categorical,
@@ -30,6 +31,36 @@ def joint(distribution: Distribution, event_dims: int) -> Independent:
 def diagonal_normal(loc: Tensor, scale: Tensor, event_dims: int = 1) -> Independent:
     """N(loc, diag(scale²)) over the last ``event_dims`` dimensions."""
     return joint(Normal(loc, scale, validate_args=False), event_dims)
+
+
+class _BernoulliLogProb(torch.autograd.Function):
+    """log p(x) of a Bernoulli with logit l, pixel by pixel: x l - log(1 + exp l).
+
+    log(1 + exp l) = (l + |l|)/2 - log sigmoid |l| needs no log1p, of which torch has no vectorised one on CPUs: five
+    times faster there. The gradient x - sigmoid(l) is one pass.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        size = logits.abs()
+        return (x - 0.5) * logits - 0.5 * size + size.sigmoid_().log_()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        logits, x = ctx.saved_tensors
+        return ((x - logits.sigmoid()) * gradient).sum_to_size(logits.shape), None
+
+
+class BernoulliPixels(Bernoulli):
+    """torch's Bernoulli, faster, and not validated: between 0 and 1 its log density is the usual cross-entropy."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits=logits, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return _BernoulliLogProb.apply(self.logits, value)
 
 
 class PointMass(Distribution):

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 
 from vaelab import noise
 from vaelab.checks import whole
-from vaelab.evaluation import ActiveUnits, Mean, bounds, log_likelihood, log_weights, posterior_std, squared_error
+from vaelab.evaluation import (
+    ACTIVE_VARIANCE,
+    ActiveUnits,
+    Mean,
+    bounds,
+    importance_weights,
+    log_likelihood,
+    posterior_std,
+    squared_error,
+)
 from vaelab.model import Inference, LatentVariableModel
 
 Objective = Callable[[Inference, float, float], Tensor]
@@ -37,7 +46,8 @@ class Experiment(LightningModule):
         lr: (step, steps) -> factor on the learning rate.
         seed: of the noise in training and evaluation.
         nll_samples: importance samples per image for the test's nll; 0 leaves it out.
-        chunk: how many images are decoded at a time for it.
+        chunk: how many codes are decoded at a time for it; None for what suits the device.
+        active_variance: of its mean, from which on a latent counts as active.
         config: what is stored in checkpoints to say what was trained; plain types only, so that
             ``torch.load(weights_only=True)`` reads them.
     """
@@ -51,7 +61,8 @@ class Experiment(LightningModule):
         lr: Schedule,
         seed: int = 0,
         nll_samples: int = 100,
-        chunk: int = 5_000,
+        chunk: int | None = None,
+        active_variance: float = ACTIVE_VARIANCE,
         config: dict | None = None,
     ) -> None:
         super().__init__()
@@ -69,7 +80,8 @@ class Experiment(LightningModule):
         self.nll_samples = whole("evaluation.nll_samples", nll_samples, 0)
         if self.nll_samples == 1:
             raise ValueError("evaluation.nll_samples must be at least 2 for a standard error (0: none), got 1")
-        self.chunk = whole("evaluation.chunk", chunk)
+        self.chunk = None if chunk is None else whole("evaluation.chunk", chunk)
+        self.active_units = ActiveUnits(active_variance)
         self.config = config or {}
         self.steps = 1
         self.latest: dict[str, float] = {}  # the last training metrics, for whoever shows progress
@@ -192,7 +204,7 @@ class Experiment(LightningModule):
 
     def on_test_epoch_start(self) -> None:
         self.means = Mean()
-        self.active_units = ActiveUnits()
+        self.active_units = ActiveUnits(self.active_units.threshold)
 
     def test_step(self, batch: Batch, index: int) -> None:
         x, labels = batch
@@ -206,8 +218,8 @@ class Experiment(LightningModule):
             if self.has_spread:
                 self.active_units.add(inference.q.mean)
             if model.has_bound and self.nll_samples:
-                weights = log_weights(model, x, self.nll_samples, self.chunk)
-                estimate, figures["nll_variance"] = log_likelihood(weights)
+                weights = importance_weights(model, x, self.nll_samples, self.chunk)
+                estimate, figures["nll_variance"] = log_likelihood(weights.log_w)
                 figures["nll"] = -estimate
             self.means.add(figures)
 

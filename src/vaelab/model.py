@@ -118,9 +118,13 @@ class LatentVariableModel(nn.Module):
         """The model of images with these ``labels`` ``(B,)``: itself, unless it is a conditional one."""
         return self
 
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """What the posterior's network sees of images ``(B, 1, H, W)``."""
+        return x
+
     def encode(self, x: Tensor) -> Distribution:
-        """q(z|x) of images ``(B, 1, H, W)``."""
-        return self.posterior(x)
+        """q(z|x), or q(z|x, y), of images ``(B, 1, H, W)``."""
+        return self.posterior(self.encoder_input(x))
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) of codes ``(..., D)``."""
@@ -179,9 +183,9 @@ class ConditionalModel(LatentVariableModel):
             raise ValueError("a conditional model needs labels: model.given(labels)")
         return self.labels
 
-    def encode(self, x: Tensor) -> Distribution:
-        """q(z|x, y) of images ``(B, 1, H, W)``."""
-        return self.posterior(x + self.label_images[self._labels()])
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """Images ``(B, 1, H, W)`` with their labels' learnt images added."""
+        return x + self.label_images[self._labels()]
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z, y) of codes ``(..., B, D)``."""

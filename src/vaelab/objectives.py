@@ -14,6 +14,7 @@ import math
 import torch
 from torch import Tensor
 
+from vaelab.aggregate import stratified
 from vaelab.checks import flag, number, whole
 from vaelab.model import Inference, LatentVariableModel
 
@@ -176,8 +177,7 @@ class TotalCorrelation:
 
         I = log q(z|x) - log q(z),   TC = log q(z) - sum_d log q(z_d),   sum_d log q(z_d) - log p(z)
 
-    with q(z) = mean_n q(z|x_n) over the ``images`` training images, estimated from the batch: the image that z came
-    from counts 1/N, the others (N - 1)/(N(B - 1)) each, which is unbiased for q(z) (stratified, appendix C.2).
+    with q(z) = mean_n q(z|x_n) over the ``images`` training images, estimated from the batch (aggregate.stratified).
     """
 
     weighs_kl = True
@@ -196,33 +196,13 @@ class TotalCorrelation:
             )
 
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
-        information, correlation, dimensions = self._decompose(inference)
-        return -inference.log_px.mean(0) + information + beta * correlation + dimensions
+        parts = self.parts(inference)
+        weighted = parts["mutual_information"] + beta * parts["total_correlation"] + parts["dimension_kl"]
+        return weighted - inference.log_px.mean(0)
 
     def parts(self, inference: Inference) -> dict[str, Tensor]:
-        names = ("mutual_information", "total_correlation", "dimension_kl")
-        return dict(zip(names, self._decompose(inference), strict=True))
-
-    def _decompose(self, inference: Inference) -> tuple[Tensor, Tensor, Tensor]:
         """The three parts ``(B,)``, computed once per Inference."""
         if not hasattr(inference, "decomposition"):
-            log_qz, log_qz_product = self._aggregate(inference)
-            inference.decomposition = tuple(
-                part.mean(0)
-                for part in (inference.log_qz - log_qz, log_qz - log_qz_product, log_qz_product - inference.log_pz)
-            )
+            parts = stratified(inference.q, inference.p, inference.z, self.images or 0)
+            inference.decomposition = {name: part.mean(0) for name, part in parts.items()}
         return inference.decomposition
-
-    def _aggregate(self, inference: Inference) -> tuple[Tensor, Tensor]:
-        """log q(z) and sum_d log q(z_d), each ``(K, B)``."""
-        count = inference.z.shape[1]
-        population = max(count, self.images or count)
-        own = torch.eye(count, dtype=torch.bool, device=inference.z.device)
-        others = (population - 1) / (population * max(1, count - 1))
-        log_share = torch.where(own, -math.log(population) if count > 1 else 0.0, math.log(others or 1.0))
-        joint, product = [], []
-        for z in inference.z:  # one sample at a time: the pairs take the memory of B codes for every image
-            pairs = inference.q.base_dist.log_prob(z.unsqueeze(1))  # (B, B, D): z of the row, image of the column
-            joint.append((pairs.sum(-1) + log_share).logsumexp(1))
-            product.append((pairs + log_share.unsqueeze(-1)).logsumexp(1).sum(-1))
-        return torch.stack(joint), torch.stack(product)

@@ -171,6 +171,7 @@ def make_experiment(config: dict) -> Experiment:
         seed=seed,
         nll_samples=evaluation["nll_samples"],
         chunk=evaluation["chunk"],
+        active_variance=evaluation["active_variance"],
         config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
     )
 
