@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vaelab import hardware
-from vaelab.callbacks import MetricsFile
 from vaelab.run import Run, prepare
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -99,8 +98,7 @@ def main() -> None:
         rounds = Rounds(BareLoop(images, arguments.batch_size, arguments.precision == "bf16-mixed"))
         parts.trainer.callbacks.insert(len(parts.trainer.callbacks) - 1, rounds)
         for logger in parts.trainer.loggers:
-            if isinstance(logger, MetricsFile):
-                logger.go_on(0)
+            logger.begin()
         parts.trainer.fit(parts.experiment, datamodule=parts.data)
     ours, theirs = statistics.median(rounds.ours[1:]), statistics.median(rounds.theirs[1:])
     figures = {

@@ -39,13 +39,9 @@ class Split:
     variance: Tensor
 
 
-def check(model: LatentVariableModel) -> None:
-    """A ValueError where the model's posterior is no function of numbers that could be optimised."""
-    if not hasattr(model.posterior, "of"):
-        raise ValueError(
-            f"amortization=true optimises what the encoder puts out, and {type(model.posterior).__name__} has nothing "
-            "that could be: it is for posterior=gaussian and posterior=flow"
-        )
+def is_possible(model: LatentVariableModel) -> bool:
+    """Whether the posterior is a function of numbers that its encoder puts out, which can be optimised instead."""
+    return hasattr(model.posterior, "of")
 
 
 def optimised(

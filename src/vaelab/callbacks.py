@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,81 +15,76 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
 
-from vaelab import figures, noise
-from vaelab.checks import number, whole
-from vaelab.model import LatentVariableModel
+from vaelab import album, figures
+from vaelab.checks import flag, number, whole
 
 log = logging.getLogger(__name__)
 
-SAMPLES = 64
-COLUMNS = 8
-RECONSTRUCTIONS = 8
+PROJECTED = 2_000  # test images in TensorBoard's projector
 PLAIN_LINES = 50  # at most so many lines of progress where there is no terminal
 
 
 class Pictures(Callback):
     """Draws the same codes and the same test images again and again, so that one can watch them get better.
 
-    To TensorBoard every ``every`` epochs, and to ``directory/figures`` at the end of the test.
+    To TensorBoard every ``every`` epochs; the whole album, of the weights that are tested, there and to
+    ``directory/figures`` at the end.
+
+    Args:
+        directory: of the run.
+        title: what stands above every picture.
+        every: epochs between two sets of pictures.
+        projection: how codes of more than two latents are laid out: pca, tsne or umap.
+        projector: whether TensorBoard's projector gets the codes of test images, with labels and little pictures.
     """
 
-    def __init__(self, directory: Path, every: int, title: str) -> None:
+    def __init__(
+        self, directory: Path, title: str, every: int, projection: str = "pca", projector: bool = False
+    ) -> None:
         self.directory = directory
-        self.every = whole("pictures.every", every)
         self.title = title
+        self.every = whole("pictures.every", every)
+        self.projection = projection
+        self.projector = flag("pictures.projector", projector)
+        album.projector(projection)  # a wrong or missing one is refused now, not after the training
 
-    def draw(self, trainer: Trainer, module: LightningModule, when: str) -> dict[str, Figure]:
-        test = trainer.datamodule.sets["test"]
-        images, labels = test[torch.arange(min(RECONSTRUCTIONS, len(test)))]
-        originals = trainer.datamodule.scale(images).to(module.device)
+    def _album(self, trainer: Trainer, module: LightningModule, when: str) -> album.Album:
         title = f"{self.title} · {when}"
-        training = module.training
-        module.eval()
-        with torch.no_grad(), noise.fixed_noise(module.device, module.seed, noise.PICTURES):
-            generated = self._generate(module.model)
-            model = module.model.given(labels.to(module.device))
-            reconstructed = model.reconstruct(model.encode(originals))
-        module.train(training)
-        return {
-            "samples": figures.samples(generated, title, COLUMNS),
-            "reconstructions": figures.reconstructions(originals, reconstructed, title),
-        }
-
-    def _generate(self, model: LatentVariableModel) -> Tensor:
-        """Images from the prior; of a conditional model a row for each class, with the same codes in every row."""
-        if model.classes is None:
-            return model.sample(SAMPLES)[1].mean
-        z = model.sample_codes(COLUMNS).repeat(model.classes, 1)
-        labels = torch.arange(model.classes, device=z.device).repeat_interleave(COLUMNS)
-        return model.given(labels).decode(z).mean
+        return album.Album(module, trainer.datamodule, title, self.directory, self.projection)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and (epoch % self.every == 0 or epoch in (1, trainer.max_epochs)):
-            self._show(trainer, self.draw(trainer, pl_module, f"epoch {epoch}"))
+            pl_module.eval()
+            self._show(trainer, self._album(trainer, pl_module, f"epoch {epoch}").in_progress())
+            pl_module.train()
 
     def _show(self, trainer: Trainer, drawn: Mapping[str, Figure]) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, EventFiles):
                 for name, figure in drawn.items():
-                    picture = figures.pixels(figure)
-                    logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")
+                    logger.experiment.add_image(name, figures.pixels(figure), trainer.global_step, dataformats="HWC")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        folder = self.directory / "figures"
-        folder.mkdir(exist_ok=True)
-        drawn = self.draw(trainer, pl_module, "tested weights")
-        if pl_module.is_solved:  # no epoch has shown them before
-            self._show(trainer, drawn)
-        else:
-            history = figures.read_history(self.directory / "metrics.csv")
-            drawn["curves"] = figures.curves(history, self.title)
-        for name, figure in drawn.items():
-            figure.savefig(folder / f"{name}.png")
+        book = self._album(trainer, pl_module, "tested weights")
+        drawn = book.finished()
+        album.save(drawn, self.directory / "figures")
+        # What the epochs have shown goes on there with the last of them, unless there was none.
+        watched = set() if pl_module.is_solved else set(book.in_progress())
+        self._show(trainer, {name: figure for name, figure in drawn.items() if name not in watched})
+        if self.projector and pl_module.model.has_continuous_code:
+            self._project(trainer, book)
+
+    def _project(self, trainer: Trainer, book: album.Album) -> None:
+        x, labels = book.test(PROJECTED)
+        with torch.no_grad():
+            means = book.model.given(labels).encode(x).mean
+        for logger in trainer.loggers:
+            if isinstance(logger, EventFiles):
+                logger.experiment.add_embedding(means, labels.tolist(), 1 - x, trainer.global_step, "codes")
 
 
 class EpochProgress(Callback):
@@ -207,13 +202,24 @@ class AveragedWeights(EMAWeightAveraging):
 class EventFiles(TensorBoardLogger):
     """TensorBoard's event files, in ``directory`` itself; a run that goes on from ``step`` hides what came after it."""
 
-    def __init__(self, directory: Path, step: int) -> None:
+    def __init__(self, directory: Path, step: int, figures: Sequence[str]) -> None:
         purge = {"purge_step": step + 1} if step else {}
         super().__init__(directory, name="", version="", default_hp_metric=False, **purge)
+        self.figures = figures
+
+    def begin(self) -> None:
+        """Lay the Custom Scalars tab out: all of ``figures`` in a chart for each split, both splits in one for each."""
+        by_split = {split: ["Multiline", [f"{split}/{name}" for name in self.figures]] for split in ("train", "val")}
+        by_figure = {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in self.figures}
+        self.experiment.add_custom_scalars({"together": by_split, "training and validation": by_figure})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """All but the epoch, which metrics.csv wants in its rows and nobody wants as a chart."""
-        super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
+        """KL terms of latents as a histogram, the others as charts, but the epoch, which metrics.csv alone wants."""
+        terms = [value for name, value in metrics.items() if name.startswith("kl/")]
+        if terms:
+            self.experiment.add_histogram("kl_per_latent", torch.tensor(terms), step)
+        scalars = {name: value for name, value in metrics.items() if name != "epoch" and not name.startswith("kl/")}
+        super().log_metrics(scalars, step)
 
     def save(self) -> None:
         """Flush; Lightning would also write hparams.yaml, a second and poorer copy of .hydra/config.yaml."""
@@ -221,18 +227,19 @@ class EventFiles(TensorBoardLogger):
 
 
 class MetricsFile(CSVLogger):
-    """metrics.csv, made when ``go_on`` is called; until then nothing is written."""
+    """metrics.csv, made when ``begin`` is called; until then nothing is written."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, step: int) -> None:
         super().__init__(directory, name="", version="")
         self.path = directory / "metrics.csv"
+        self.step = step
 
-    def go_on(self, step: int) -> None:
+    def begin(self) -> None:
         """Begin the file anew, with the rows up to ``step`` of the run that goes on there."""
         kept: list[dict] = []
-        if step and self.path.exists():
+        if self.step and self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= self.step]
         with warnings.catch_warnings():
             # It warns that it deletes the old file, and does; the rows worth keeping are written again.
             warnings.filterwarnings("ignore", message="Experiment logs directory")

@@ -48,19 +48,27 @@ def read_checkpoint(path: Path) -> dict:
     if not path.is_file():
         raise ValueError(f"ckpt={path}: no such file; a run keeps its checkpoints in <run>/checkpoints/")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of another pickle protocol: what cannot be read raises below
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"ckpt={path} is no checkpoint of tensors and plain values, or a damaged one; nothing in it was run "
-            f"({str(error).splitlines()[0][:120]})"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError, BadZipFile) as error:
-        raise ValueError(f"ckpt={path} is no checkpoint, or a damaged one ({_first_line(error)})") from error
+        checkpoint = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"ckpt={error}") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "config", "data", "epoch"} <= checkpoint.keys():
         raise ValueError(f"ckpt={path} is no checkpoint of a vaelab run: it lacks weights, configuration or epoch")
     return checkpoint
+
+
+def read_tensors(path: Path) -> object:
+    """What ``torch.save`` wrote to ``path``, tensors and plain types alone; a ValueError of one line otherwise."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another pickle protocol: what cannot be read raises below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} is no checkpoint of tensors and plain values, or a damaged one; nothing in it was run "
+            f"({str(error).splitlines()[0][:120]})"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError, BadZipFile) as error:
+        raise ValueError(f"{path} is no checkpoint, or a damaged one ({_first_line(error)})") from error
 
 
 def check_fits(path: Path, checkpoint: dict, config: Mapping[str, object]) -> None:

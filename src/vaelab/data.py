@@ -287,6 +287,7 @@ class ImageData(LightningDataModule):
         self.binarize = one_of("data.binarize", binarize, BINARIZE)
         self.seed = seed
         self.sets: dict[str, IndexedImages] = {}
+        self.official: ImageSet  # all images in grey values, whatever part of them this data set uses
         self.name = self.wanted
         self._why_missing = "it was not looked for"
 
@@ -299,6 +300,11 @@ class ImageData(LightningDataModule):
         """Whether other images than those asked for were taken."""
         return self.name == "mnist5k" != self.wanted
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether models see pixels of 0 and 1 alone."""
+        return self.binarize != "none"
+
     def prepare_data(self) -> None:
         """Fetch what is missing; Lightning calls this once per machine."""
         if self.sets or self.wanted == "mnist5k" or locate(self.folder, files_of(self.wanted, self.split)) is not None:
@@ -310,7 +316,7 @@ class ImageData(LightningDataModule):
         """Read, verify, binarise and split; a second call does nothing."""
         if self.sets:
             return
-        images = self._read()
+        self.official = images = self._read()
         self.name = images.name
         available = len(images.train_images)
         if self.is_stand_in:  # the same shares of fewer images
@@ -375,14 +381,15 @@ class ImageData(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], index: int) -> tuple[Tensor, Tensor]:
         x, y = batch
-        return self.scale(x, drawn=self.trainer is not None and self.trainer.training), y
+        training = self.trainer is not None and self.trainer.training
+        return self.scale(x, drawn=training and self.binarize == "dynamic"), y
 
     def scale(self, images: Tensor, drawn: bool = False) -> Tensor:
-        """uint8 -> float32 in [0, 1], binarised as configured; ``drawn``: dynamic binarisation draws now."""
+        """uint8 -> float32 in [0, 1], cut at a threshold where configured; ``drawn``: drawn anew where binarised."""
         x = images.float().div_(255)
         if self.binarize == "threshold":
             return x.ge_(0.5)
-        if self.binarize == "dynamic" and drawn:
+        if drawn and self.binarize in ("static", "dynamic"):
             return torch.bernoulli(x)
         return x
 

@@ -194,3 +194,23 @@ class MixtureModel(nn.Module):
         """``count`` one-hot codes from the prior ``(count, M)``, and p(x|m) of each."""
         z = self.sample_codes(count)
         return z, self.decode(z)
+
+
+def linear_rates(eigenvalues: Tensor, variance: float, beta: float) -> Tensor:
+    """KL(q(z_d|x) ‖ p(z_d)), averaged over x, of each latent of a linear Gaussian β-VAE at its optimum ``(D,)``.
+
+    β weighs the KL term as a noise of β σ² instead of σ² would, so a component is kept where its eigenvalue is larger
+    than that, and then has the rate log(λ_d / β σ²) / 2: reverse water-filling. Don't Blame the ELBO! (Lucas et al.,
+    2019), section 4, for β = 1.
+
+    Args:
+        eigenvalues: of the images' covariance, the largest first ``(D,)``.
+        variance: σ² of a pixel.
+        beta: the KL term's weight.
+    """
+    return 0.5 * (eigenvalues / (beta * variance)).log().clamp_min(0)
+
+
+def spectrum(images: Tensor) -> Tensor:
+    """Eigenvalues of the covariance of images ``(N, 1, H, W)``, the largest first ``(H W,)``, in float64."""
+    return torch.linalg.eigvalsh(torch.cov(images.flatten(1).double().T)).flip(0).clamp_min(0)

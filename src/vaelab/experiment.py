@@ -192,15 +192,19 @@ class Experiment(LightningModule):
             return  # of a last batch smaller than the number of processes this one has no share
         with self._evaluating(index):
             inference, loss = self.infer(batch, max(0, self.global_step - 1))  # at the β that the last step had
-            self.means.add(self.figures(inference, loss))
+            figures = self.figures(inference, loss)
+            if self.model.has_kl_per_latent:
+                figures["kl_per_latent"] = inference.kl_per_latent
+            self.means.add(figures)
 
     def on_validation_epoch_end(self) -> None:
         figures = self.means.compute(self._all_sum)
         self._require_finite(figures["loss"])
+        per_latent = {f"kl/{latent}": kl for latent, kl in enumerate(figures.pop("kl_per_latent", []))}
         metrics = {f"val/{name}": value for name, value in figures.items()}
         self.log_dict(metrics, logger=False)  # for the checkpoints to choose by; already summed over processes
         for logger in self.loggers:
-            logger.log_metrics({**metrics, "epoch": self.current_epoch + 1}, step=self.global_step)
+            logger.log_metrics({**metrics, **per_latent, "epoch": self.current_epoch + 1}, step=self.global_step)
 
     def on_test_epoch_start(self) -> None:
         self.means = Mean()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -44,7 +46,7 @@ def _figure_of_sheet(page: np.ndarray, title: str, rows: Sequence[str] = ()) -> 
     """``page`` at a whole factor, ``title`` above it, the names of its rows to its left."""
     height, width = (SCALE * side for side in page.shape)
     top = 34 if title else 0
-    left = 125 if rows else 0
+    left = 16 + 8 * max(len(name) for name in rows) if rows else 0
     figure = Figure(figsize=((left + width) / DPI, (top + height) / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((left / (left + width), 0, width / (left + width), height / (top + height)), frameon=False)
@@ -78,18 +80,12 @@ def reconstructions(originals: Tensor, reconstructed: Tensor, title: str = "") -
 
 def schedules(betas: Mapping[str, Callable[[int, int], float]], steps: int = 1_000) -> Figure:
     """A panel for each schedule of β, over the training."""
-    figure = Figure(figsize=(2.6 * len(betas), 2.1), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _chart(2.6 * len(betas), 2.1)
     for position, (name, beta) in enumerate(betas.items(), start=1):
         axes = figure.add_subplot(1, len(betas), position)
         axes.plot([step / steps for step in range(steps)], [beta(step, steps) for step in range(steps)], color=TRAIN)
-        axes.set_title(f"beta={name}", fontsize=FONT, color=INK, loc="left")
-        axes.set_xlabel("share of the training", fontsize=FONT - 1)
-        axes.set_ylabel("β" if position == 1 else "", fontsize=FONT - 1)
+        _dress(axes, f"beta={name}", "share of the training", "β" if position == 1 else "")
         axes.set_ylim(-0.05, 1.1)
-        axes.tick_params(labelsize=FONT - 2)
-        axes.grid(alpha=0.25, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -102,8 +98,7 @@ def curves(history: dict[str, dict[str, tuple[list[float], list[float]]]], title
     names = [name for name in CURVES if name in history]
     columns = 2 if len(names) > 1 else 1
     rows = max(1, -(-len(names) // columns))
-    figure = Figure(figsize=(4.6 * columns, 3.0 * rows + 0.4), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _chart(4.6 * columns, 3.0 * rows + 0.4, title)
     for position, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, position)
         shown = []
@@ -125,17 +120,102 @@ def curves(history: dict[str, dict[str, tuple[list[float], list[float]]]], title
             low, high = min(shown), max(shown)
             margin = 0.06 * (high - low) or 1.0
             axes.set_ylim(low - margin, high + margin)
-        axes.set_title(f"{name}: {CURVES[name]}", fontsize=FONT, color=INK, loc="left")
-        axes.set_xlabel("epoch", fontsize=FONT - 1)
-        axes.set_ylabel("nats per image", fontsize=FONT - 1)
+        _dress(axes, f"{name}: {CURVES[name]}", "epoch", "nats per image")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-        axes.tick_params(labelsize=FONT - 2)
-        axes.grid(alpha=0.25, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=FONT - 1)
-    if title:
-        figure.suptitle(title, fontsize=FONT, color=INK, x=0.01, ha="left")
     return figure
+
+
+def codes(points: Tensor, labels: Tensor, title: str = "", axes_names: tuple[str, str] = ("z₁", "z₂")) -> Figure:
+    """Points ``(N, 2)``, each in the colour of its label ``(N,)``."""
+    figure = _chart(6.4, 5.4, title)
+    axes = figure.add_subplot()
+    found = sorted(set(labels.tolist()))
+    # Ten colours that differ; more classes, as of EMNIST, share a gradual map.
+    palette = colormaps["tab10"] if len(found) <= 10 else colormaps["turbo"].resampled(len(found))
+    for position, label in enumerate(found):
+        chosen = points[labels == label].cpu()
+        axes.scatter(
+            chosen[:, 0], chosen[:, 1], s=5, color=palette(position), label=str(label), linewidths=0, alpha=0.7
+        )
+    _dress(axes, "", *axes_names)
+    columns = -(-len(found) // 20)
+    axes.legend(
+        frameon=False, fontsize=FONT - 1, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5), ncols=columns
+    )
+    return figure
+
+
+def kl_bars(kl: Sequence[float], linear: Sequence[float] | None = None, title: str = "") -> Figure:
+    """KL terms of the latents, the largest first, beside those of a linear model where given."""
+    figure = _chart(max(4.6, 0.5 + 0.28 * min(len(kl), 60)), 3.2, title)
+    axes = figure.add_subplot()
+    axes.bar(range(1, len(kl) + 1), kl, color=TRAIN, width=0.8, label="this model")
+    if linear is not None:
+        axes.plot(range(1, len(linear) + 1), linear, color=VAL, marker="_", linewidth=0, markersize=9, label="linear")
+        axes.legend(frameon=False, fontsize=FONT - 1)
+    _dress(axes, "", "latent, by its KL term", "KL, nats per image")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    return figure
+
+
+def kl_over_training(epochs: Sequence[float], kl: np.ndarray, title: str = "") -> Figure:
+    """KL term of every latent over the epochs, ``kl`` ``(E, D)``: rows in the order that they end in."""
+    order = np.argsort(-kl[-1], kind="stable")
+    figure = _chart(6.4, min(8.0, 1.6 + 0.16 * kl.shape[1]), title)
+    axes = figure.add_subplot()
+    step = (epochs[-1] - epochs[0]) / max(1, len(epochs) - 1) or 1.0
+    extent = (epochs[0] - step / 2, epochs[-1] + step / 2, kl.shape[1] + 0.5, 0.5)
+    shown = axes.imshow(
+        kl[:, order].T, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest", extent=extent
+    )  # fmt: skip
+    _dress(axes, "", "epoch", "latent, by its last KL term")
+    axes.grid(visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    figure.colorbar(shown, ax=axes).set_label("KL, nats per image", fontsize=FONT - 1)
+    return figure
+
+
+def spread(stds: Tensor, title: str = "") -> Figure:
+    """Histogram of the posterior's standard deviations ``(N, D)``, over images and latents."""
+    figure = _chart(4.6, 3.2, title)
+    axes = figure.add_subplot()
+    values = stds.detach().cpu().flatten().numpy()
+    axes.hist(values, bins=np.linspace(0, max(1.0, float(values.max())) * 1.02, 60), color=TRAIN)
+    _dress(axes, "", "standard deviation of q(z_d|x)", "images x latents")
+    return figure
+
+
+def _chart(width: float, height: float, title: str = "") -> Figure:
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    if title:
+        size = min(FONT, (width * DPI - 12) / (0.62 * len(title)) * 72 / DPI)
+        figure.suptitle(title, fontsize=size, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def _dress(axes: Axes, title: str, x: str, y: str) -> None:
+    """The one look of all charts."""
+    axes.set_title(title, fontsize=FONT, color=INK, loc="left")
+    axes.set_xlabel(x, fontsize=FONT - 1)
+    axes.set_ylabel(y, fontsize=FONT - 1)
+    axes.tick_params(labelsize=FONT - 2)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def read_kl(path: Path) -> tuple[list[float], np.ndarray]:
+    """The validation's KL term of every latent in a run's metrics.csv: epochs, and an array ``(E, D)``."""
+    epochs, kl = [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            terms = [float(value) for key, value in row.items() if key.startswith("kl/") and value]
+            if terms:
+                epochs.append(float(row["epoch"]))
+                kl.append(terms)
+    return epochs, np.asarray(kl)
 
 
 def read_history(path: Path) -> dict[str, dict[str, tuple[list[float], list[float]]]]:

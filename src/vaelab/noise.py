@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 # What a seed is for: two purposes never share a stream.
-INIT, ORDER, TRAIN, EVALUATE, BINARIZE, PICTURES, BEGIN = range(7)
+INIT, ORDER, TRAIN, EVALUATE, BINARIZE, PICTURES, BEGIN, CLASSIFIER, APPRAISE = range(9)
 
 
 def mix(*numbers: int) -> int:

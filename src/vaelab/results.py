@@ -94,6 +94,13 @@ def read_results(directory: Path) -> dict:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
+def add_evaluation(directory: Path, part: str, figures: Mapping[str, object]) -> None:
+    """Put a part of an appraisal into the results of a finished run, beside what is there by now."""
+    content = read_results(directory)
+    content.setdefault("evaluation", {})[part] = figures
+    write_json(directory / RESULTS, content)
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -22,13 +22,17 @@ from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from yaml import YAMLError
 
+import vaelab
 from vaelab import hardware, noise, results
+from vaelab.appraisal import PARTS, Settings, Subject, find
 from vaelab.callbacks import (
     AveragedWeights,
     BestCheckpoint,
@@ -46,6 +50,7 @@ from vaelab.experiment import Experiment, TrainingDiverged
 
 log = logging.getLogger(__name__)
 
+CHARTS = ("loss", "elbo", "rate", "distortion")  # what TensorBoard shows together
 GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")  # the choices that results.json names
 
 
@@ -125,6 +130,9 @@ def prepare(run: Run) -> Parts:
     for interval in ("max_epochs", "log_every_n_steps", "check_val_every_n_epoch"):
         whole(f"trainer.{interval}", trainer[interval])
     one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
+    for part in evaluation["parts"]:
+        one_of("evaluation.parts", part, PARTS)
+    whole("evaluation.aggregate_images", evaluation["aggregate_images"], 2)
     hardware.check_accelerator(trainer["accelerator"])
     processes = hardware.count_processes(trainer["accelerator"], trainer["devices"])
     resumed = check_resumable(run)
@@ -169,30 +177,36 @@ def make_experiment(config: dict) -> Experiment:
     return Experiment(
         *(instantiate(config[part], _convert_="all") for part in ("model", "loss", "beta", "optimizer", "lr")),
         seed=seed,
-        nll_samples=evaluation["nll_samples"],
-        chunk=evaluation["chunk"],
-        active_variance=evaluation["active_variance"],
+        # Of a run that is reopened, the options that there were when it was made.
+        **{name: evaluation[name] for name in ("nll_samples", "chunk", "active_variance") if name in evaluation},
         config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
     )
 
 
-def reopen(directory: Path) -> tuple[Experiment, ImageData]:
+def reopen(directory: Path, needs_data: bool = True) -> tuple[Experiment, ImageData | None]:
     """A finished run's model with the weights that were tested, in evaluation mode on the CPU, and its data."""
     finished = results.read_results(directory)
     if finished["status"] != "completed":
         raise ValueError(f"{directory} failed ({finished['error']}), so it has no weights to look at")
-    config = OmegaConf.to_container(OmegaConf.load(directory / ".hydra" / "config.yaml"))
     path = directory / (results.BEST if finished["tested"]["checkpoint"] == "best" else results.LAST)
     checkpoint = read_checkpoint(path)
-    with refusing():
-        experiment = make_experiment(config)
-        data = instantiate(config["data"], _convert_="all")
-        data.prepare_data()
-        data.setup()
     try:
+        config = OmegaConf.to_container(OmegaConf.load(directory / ".hydra" / "config.yaml"))
+        with refusing():
+            experiment = make_experiment(config)
         experiment.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not hold the weights of the model that {directory} describes") from error
+        data = instantiate(config["data"], _convert_="all") if needs_data else None
+    except (Refused, OSError, YAMLError, OmegaConfBaseException, KeyError, TypeError, RuntimeError) as error:
+        made, here = finished.get("versions", {}).get("vaelab"), vaelab.__version__
+        whose = "" if made == here else f"was made by vaelab {made}, this is {here}: it "
+        raise ValueError(
+            f"{directory} {whose}cannot be opened: its .hydra/config.yaml and {path.name} do not make a model here "
+            f"({_one_line(error)[:200]})"
+        ) from error
+    if data is not None:
+        with refusing():
+            data.prepare_data()
+            data.setup()
     return experiment.eval(), data
 
 
@@ -264,12 +278,12 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
     return Trainer(
         **options,
         logger=[
-            EventFiles(run.directory, resumed.step),
-            MetricsFile(run.directory),
+            EventFiles(run.directory, resumed.step, CHARTS if experiment.model.has_bound else CHARTS[::3]),
+            MetricsFile(run.directory, resumed.step),
         ],
         callbacks=[
             EpochProgress(),
-            Pictures(run.directory, run.config["pictures"]["every"], title),
+            Pictures(run.directory, title, **run.config["pictures"]),
             SaveMetrics(),
             *checkpoints(run.directory, experiment.criterion, data.val > 0),
             *([] if (decay := run.config["evaluation"]["ema"]) is None else [AveragedWeights(decay)]),
@@ -374,8 +388,7 @@ def execute(run: Run, parts: Parts) -> None:
     introduce(run, parts)
     if trainer.is_global_zero:
         for logger in trainer.loggers:
-            if isinstance(logger, MetricsFile):
-                logger.go_on(parts.resumed.step)
+            logger.begin()
     try:
         with warnings.catch_warnings():
             # What Lightning warns of is meant so: batches are gathered from memory and need no workers, there may
@@ -390,6 +403,9 @@ def execute(run: Run, parts: Parts) -> None:
             best = tested(run, trainer)
             trainer.test(experiment, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             test_s = time.monotonic() - began
+            began = time.monotonic()
+            evaluation = appraise(run, experiment, data) if trainer.is_global_zero else {}
+            evaluation_s = time.monotonic() - began
             if experiment.is_solved:
                 trainer.save_checkpoint(run.directory / results.LAST)
     except TrainingDiverged as error:
@@ -416,13 +432,31 @@ def execute(run: Run, parts: Parts) -> None:
         "data": {**data.describe(), "test": experiment.tested_images},
         "tested": {"checkpoint": "best" if best else "last", "epoch": tested_epoch(run, best)},
         "test": experiment.results,
-        "time": {"begin_s": parts.begin_s, "fit_s": fit_s, "epoch_s": fit_s / max(1, epochs), "test_s": test_s},
+        "evaluation": evaluation,
+        "time": {
+            "begin_s": parts.begin_s,
+            "fit_s": fit_s,
+            "epoch_s": fit_s / max(1, epochs),
+            "test_s": test_s,
+            "evaluation_s": evaluation_s,
+        },
         "device": hardware.describe_device(run.config["trainer"]["accelerator"], trainer.world_size),
         "precision": trainer.precision,
         "versions": results.versions(),
         "commit": results.commit(),
     }
     finish(run, parts, figures)
+
+
+def appraise(run: Run, experiment: Experiment, data: ImageData) -> dict[str, dict]:
+    """The parts of an appraisal that every run ends with, briefer than scripts/evaluate.py; of the tested weights."""
+    asked = run.config["evaluation"]
+    settings = Settings(active_variance=asked["active_variance"], aggregate_images=asked["aggregate_images"])
+    training, _ = experiment.training, experiment.eval()
+    subject = Subject(experiment, data, settings)
+    figures = {part: find(part, subject) for part in asked["parts"]}
+    experiment.train(training)
+    return figures
 
 
 def tested(run: Run, trainer: Trainer) -> Path | None:

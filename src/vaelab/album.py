@@ -1,0 +1,286 @@
+"""Which pictures there are of a model: it is asked for images and codes here, figures.py draws them.
+
+A picture that a model has no meaning for is left out: an auto-encoder's KL terms, a mixture's interpolation.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from torch import Tensor
+
+from vaelab import figures, noise, walks
+from vaelab.checks import one_of
+from vaelab.data import ImageData
+from vaelab.evaluation import importance_weights, log_likelihood, prior_images
+from vaelab.experiment import Experiment
+from vaelab.model import LatentVariableModel
+from vaelab.priors import Vamp
+
+PROJECTIONS = ("pca", "tsne", "umap")
+SAMPLES = 64
+COLUMNS = 8
+RECONSTRUCTIONS = 8
+MANIFOLD_SIDE = 20
+BETWEEN = (0, 2)  # test images whose codes the ways lead between: in MNIST a 7 and a 1
+WAY = 11
+TRAVERSED = 12  # latents at most
+TRAVERSAL = 11
+SCATTERED = 5_000  # test images
+RANKED = 2_000  # test images, for the hardest and the easiest
+RANKING_SAMPLES = 50  # importance samples for ranking
+PSEUDO_INPUTS = 64
+
+
+@dataclass
+class Album:
+    """The pictures of a model in evaluation mode, with the noise that is always the same.
+
+    Args:
+        experiment: holds the model.
+        data: where originals come from: the test images.
+        title: what stands above every picture.
+        directory: of the run, whose metrics.csv has the curves; None where there is none.
+        projection: how codes of more than two latents are laid out: pca, tsne or umap.
+    """
+
+    experiment: Experiment
+    data: ImageData
+    title: str
+    directory: Path | None = None
+    projection: str = "pca"
+
+    @property
+    def model(self) -> LatentVariableModel:
+        return self.experiment.model
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def in_progress(self) -> dict[str, Figure]:
+        """What is worth watching during the training."""
+        return self._draw(samples, reconstructions, manifold)
+
+    def finished(self) -> dict[str, Figure]:
+        """All that the model has."""
+        return self._draw(
+            samples, ranked_samples, reconstructions, interpolation, traversal, manifold, codes, kl_per_latent,
+            kl_over_training, posterior_std, hardest_and_easiest, pseudo_inputs, curves,
+        )  # fmt: skip
+
+    def _draw(self, *pictures: Callable[["Album"], Figure | None]) -> dict[str, Figure]:
+        drawn = {}
+        with torch.no_grad():
+            for picture in pictures:
+                with noise.fixed_noise(self.device, self.experiment.seed, noise.PICTURES):
+                    figure = picture(self)
+                if figure is not None:
+                    drawn[picture.__name__] = figure
+        return drawn
+
+    def test(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first ``count`` test images, or all of fewer, with labels."""
+        test = self.data.sets["test"]
+        images, labels = test[torch.arange(min(count, len(test)))]
+        return self.data.scale(images).to(self.device), labels.to(self.device)
+
+    def titled(self, what: str) -> str:
+        return f"{what} · {self.title}"
+
+
+# ---- pictures, each None where the model has none ---------------------------------------------------------------
+
+
+def samples(album: Album) -> Figure:
+    """From the prior; of a conditional model a row for each class, with the same codes in every row."""
+    model = album.model
+    if model.classes is None:
+        return figures.samples(model.sample(SAMPLES)[1].mean, album.title, COLUMNS)
+    z = model.sample_codes(COLUMNS).repeat(model.classes, 1)
+    labels = torch.arange(model.classes, device=z.device).repeat_interleave(COLUMNS)
+    return figures.samples(model.given(labels).decode(z).mean, album.title, COLUMNS)
+
+
+def ranked_samples(album: Album) -> Figure | None:
+    """From the most to the least likely under the model itself."""
+    if not album.model.has_bound:
+        return None
+    labels = torch.arange(SAMPLES, device=album.device) % (album.model.classes or 1)
+    images = prior_images(album.model, labels, album.data.is_binary)
+    nll = _nll(album.model.given(labels), images)
+    title = album.titled(f"samples by likelihood: {float(nll.min()):.0f} to {float(nll.max()):.0f} nats")
+    return figures.samples(images[nll.argsort()], title, COLUMNS)
+
+
+def reconstructions(album: Album) -> Figure:
+    originals, labels = album.test(RECONSTRUCTIONS)
+    model = album.model.given(labels)
+    return figures.reconstructions(originals, model.reconstruct(model.encode(originals)), album.title)
+
+
+def interpolation(album: Album) -> Figure | None:
+    """Between two test images: through the pixels, and through the code along a line and along an arc."""
+    model = album.model
+    if not model.has_continuous_code or model.classes is not None or len(album.data.sets["test"]) <= max(BETWEEN):
+        return None
+    originals, _ = album.test(max(BETWEEN) + 1)
+    first, last = originals[list(BETWEEN)]
+    ends = model.encode(originals[list(BETWEEN)]).mean
+    shares = torch.linspace(0, 1, WAY, device=album.device).view(-1, 1, 1, 1)
+    ways = {
+        "pixels": torch.lerp(first, last, shares),
+        "codes, line": model.decode(walks.linear(*ends, WAY)).mean,
+        "codes, arc": model.decode(walks.spherical(*ends, WAY)).mean,
+    }
+    return figures.rows(ways, album.titled("interpolation"))
+
+
+def traversal(album: Album) -> Figure | None:
+    """One latent at a time over its prior's range, the others at a test image's code, by their KL terms."""
+    model = album.model
+    if not model.has_continuous_code:
+        return None
+    x, labels = album.test(1)
+    start = model.given(labels).encode(x).mean[0]
+    values = torch.linspace(-walks.REACH, walks.REACH, TRAVERSAL, device=album.device)
+    kl = _kl_per_latent(album)
+    order = range(len(start)) if kl is None else kl.argsort(descending=True).tolist()
+    rows = {}
+    for latent in list(order)[:TRAVERSED]:
+        given = model.given(labels.expand(TRAVERSAL))
+        name = f"z{latent}" if kl is None else f"z{latent}, {float(kl[latent]):.2f} nats"
+        rows[name] = given.decode(walks.traversal(start, latent, values)).mean
+    return figures.rows(rows, album.titled(f"one latent from {-walks.REACH:g} to {walks.REACH:g}"))
+
+
+def manifold(album: Album) -> Figure | None:
+    """The plane of two latents, by the prior's quantiles."""
+    model = album.model
+    if not model.has_continuous_code or model.classes is not None or _latents(album) != 2:
+        return None
+    z = walks.plane(model.prior(model.posterior), MANIFOLD_SIDE)
+    title = album.titled("z₁ rightwards, z₂ upwards, by the prior's quantiles")
+    return figures.samples(model.decode(z).mean, title, MANIFOLD_SIDE)
+
+
+def codes(album: Album) -> Figure | None:
+    """Posterior means of test images, in the colours of their labels."""
+    if not album.model.has_continuous_code:
+        return None
+    means, labels = _means(album)
+    points, names = project(means, labels, album.projection)
+    return figures.codes(points, labels.cpu(), album.titled("posterior means"), names)
+
+
+def kl_per_latent(album: Album) -> Figure | None:
+    kl = _kl_per_latent(album)
+    return None if kl is None else figures.kl_bars(kl.sort(descending=True).values.tolist(), title=album.title)
+
+
+def kl_over_training(album: Album) -> Figure | None:
+    if album.directory is None or not (album.directory / "metrics.csv").is_file():
+        return None
+    epochs, kl = figures.read_kl(album.directory / "metrics.csv")
+    return figures.kl_over_training(epochs, kl, album.titled("validation")) if len(epochs) > 1 else None
+
+
+def posterior_std(album: Album) -> Figure | None:
+    if not album.experiment.has_spread:
+        return None
+    x, labels = album.test(SCATTERED)
+    return figures.spread(album.model.given(labels).encode(x).stddev, album.title)
+
+
+def hardest_and_easiest(album: Album) -> Figure:
+    """The test images, of the first ones, that the model gives the least and the most likelihood; else distortion."""
+    x, labels = album.test(RANKED)
+    model = album.model.given(labels)
+    nll = _nll(model, x) if model.has_bound else -model(x).log_px.mean(0)
+    order = nll.argsort(descending=True)
+    shown = model.reconstruct(model.encode(x))
+    count = min(COLUMNS, len(x))
+    hardest, easiest = order[:count], order[-count:].flip(0)
+    rows = {
+        f"hardest, {float(nll[hardest[0]]):.0f} nats": x[hardest],
+        "reconstruction": shown[hardest],
+        f"easiest, {float(nll[easiest[0]]):.0f} nats": x[easiest],
+        "reconstruction ": shown[easiest],
+    }
+    return figures.rows(rows, album.titled(f"of {len(x):,} test images"))
+
+
+def pseudo_inputs(album: Album) -> Figure | None:
+    prior = album.model.prior
+    if not isinstance(prior, Vamp):
+        return None
+    return figures.samples(prior.pseudo_inputs[:PSEUDO_INPUTS], album.titled("pseudo-inputs"), COLUMNS)
+
+
+def curves(album: Album) -> Figure | None:
+    if album.directory is None or album.experiment.is_solved or not (album.directory / "metrics.csv").is_file():
+        return None
+    return figures.curves(figures.read_history(album.directory / "metrics.csv"), album.title)
+
+
+# ---- what several of them need ----------------------------------------------------------------------------------
+
+
+def project(means: Tensor, labels: Tensor, projection: str) -> tuple[Tensor, tuple[str, str]]:
+    """Codes ``(N, D)`` as points ``(N, 2)``, and the names of the axes.
+
+    Two latents as they are, one over its labels, more of them by ``projection``.
+    """
+    latent = means.shape[1]
+    if latent == 2:
+        return means, ("z₁", "z₂")
+    if latent == 1:
+        return torch.cat([means, labels[:, None].to(means.dtype)], 1), ("z", "label")
+    found = torch.from_numpy(projector(projection).fit_transform(means.cpu().double().numpy())).float()
+    return found, (f"{projection} 1", f"{projection} 2")
+
+
+def projector(projection: str) -> PCA | TSNE:
+    """scikit-learn's estimator, or umap-learn's."""
+    one_of("pictures.projection", projection, PROJECTIONS)
+    if projection == "umap":
+        try:
+            from umap import UMAP
+        except ImportError as error:
+            raise ValueError(
+                "pictures.projection=umap needs the package umap-learn: pip install umap-learn, or take tsne or pca"
+            ) from error
+        return UMAP(random_state=0, n_jobs=1)
+    return PCA(2) if projection == "pca" else TSNE(random_state=0)
+
+
+def _means(album: Album) -> tuple[Tensor, Tensor]:
+    x, labels = album.test(SCATTERED)
+    return album.model.given(labels).encode(x).mean, labels
+
+
+def _latents(album: Album) -> int:
+    return album.model.sample_codes(1).shape[1]
+
+
+def _kl_per_latent(album: Album) -> Tensor | None:
+    """KL terms ``(D,)``, averaged over test images."""
+    if not album.model.has_kl_per_latent:
+        return None
+    x, labels = album.test(SCATTERED)
+    return album.model.given(labels)(x).kl_per_latent.mean(0)
+
+
+def _nll(model: LatentVariableModel, x: Tensor) -> Tensor:
+    return -log_likelihood(importance_weights(model, x, RANKING_SAMPLES).log_w)[0]
+
+
+def save(drawn: Mapping[str, Figure], folder: Path) -> None:
+    """As ``folder``/<name>.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png")

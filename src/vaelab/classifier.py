@@ -1,0 +1,120 @@
+"""A small classifier of the data's own images, whose features compare samples with real images.
+
+It is trained on all training images of the data set, whatever part of them a model saw, and kept in a cache, so that
+the figures of all models of a data set come from the same one. It is not the Inception network, and distances in its
+features are no FID: nobody's but ours compare with them.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from vaelab import noise
+from vaelab.checkpoints import AtomicCheckpointIO, read_tensors
+from vaelab.data import ImageData
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # of architecture and training: a cached classifier of another one is not taken
+CACHE = Path("outputs") / "classifiers"
+FEATURES = 64
+EPOCHS = 3
+BATCH = 128
+EVALUATED = 1_000  # images at a time
+PEAK_RATE = 4e-3
+
+
+class Classifier(nn.Module):
+    """Two convolutions, a layer of ``FEATURES`` and the classes; images ``(B, 1, H, W)`` in [0, 1]."""
+
+    def __init__(self, classes: int, height: int, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(32 * (height // 4) * (width // 4), FEATURES), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(B, classes)``."""
+        return self.head(self.body(x))
+
+    @torch.no_grad()
+    def describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features ``(N, FEATURES)`` and log probabilities of the classes ``(N, classes)``."""
+        device = self.head.weight.device
+        features = torch.cat([self.body(part.to(device)) for part in images.split(EVALUATED)])
+        return features, self.head(features).log_softmax(1)
+
+
+def fingerprint(data: ImageData) -> str:
+    """Which images, labels and binarisation a classifier is for."""
+    digest = hashlib.md5(f"{VERSION} {data.binarize}".encode())
+    for part in (data.official.train_images, data.official.train_labels):
+        digest.update(part.numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def obtain(
+    data: ImageData, device: torch.device, cache: Path, track: Callable[[Iterable], Iterable] = iter
+) -> tuple[Classifier, float]:
+    """The classifier for ``data``, from ``cache`` or trained and put there; with its accuracy on the test images."""
+    official = data.official
+    path = cache / f"{official.name}-{data.binarize}-{fingerprint(data)}.pt"
+    if path.is_file():
+        try:
+            kept = read_tensors(path)
+            model = make(data)
+            model.load_state_dict(kept["state_dict"])
+            return model.to(device).eval(), kept["accuracy"]
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            log.warning(f"{path} is damaged and made anew ({' '.join(str(error).split())[:100]})")
+    began = time.monotonic()
+    with noise.fixed_noise(device, noise.CLASSIFIER):
+        model = train(make(data).to(device), data, device, track)
+        accuracy = test(model, data)
+    log.info(
+        f"trained a classifier of {official.name} in {time.monotonic() - began:.0f} s: {accuracy:.2%} of the test "
+        f"images right; kept in {path}"
+    )
+    AtomicCheckpointIO().save_checkpoint({"state_dict": model.state_dict(), "accuracy": accuracy}, path)
+    return model, accuracy
+
+
+def make(data: ImageData) -> Classifier:
+    return Classifier(int(data.official.train_labels.max()) + 1, *data.official.train_images.shape[2:])
+
+
+@torch.enable_grad()
+def train(
+    model: Classifier, data: ImageData, device: torch.device, track: Callable[[Iterable], Iterable] = iter
+) -> Classifier:
+    """``EPOCHS`` epochs of Adam, one cycle of the rate; returned in evaluation mode."""
+    images, labels = data.official.train_images, data.official.train_labels
+    steps = EPOCHS * -(-len(images) // BATCH)
+    optimizer = torch.optim.Adam(model.parameters())
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps)
+    generator = noise.generator(noise.CLASSIFIER)
+    orders = [torch.randperm(len(images), generator=generator) for _ in range(EPOCHS)]
+    for batch in track([batch for order in orders for batch in order.split(BATCH)]):
+        x, y = data.scale(images[batch], drawn=True).to(device), labels[batch].to(device)
+        loss = cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rate.step()
+    return model.eval()
+
+
+def test(model: Classifier, data: ImageData) -> float:
+    """The share of the official test images that it names rightly."""
+    images, labels = data.official.test_images, data.official.test_labels
+    _, log_p = model.describe(data.scale(images, drawn=True))
+    return float((log_p.argmax(1).cpu() == labels).float().mean())
