@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help env train test tensorboard clean
+.PHONY: help env train test browser tensorboard clean
 
 help:  ## list the targets
 	@echo "make env           make the environment (.venv) once; every target below does it by itself"
@@ -19,16 +19,26 @@ env: .venv/installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "error: $(PYTHON) is older than Python 3.10; name a newer one: make PYTHON=python3.11 env"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e '.[test]'
+	$(BIN)/python -m pip install --quiet -e '.[tools,test]'
 	@touch $@
 
 train: env
 	@$(BIN)/python train.py $(ARGS)
 
-test: env
+test: env browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 $(ARGS)
+
+# For the test that looks at TensorBoard. Where it cannot be installed that test is skipped, and says so.
+browser:
+	@{ command -v chromium && command -v chromedriver; } > /dev/null || { \
+	  command -v apt-get > /dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2> /dev/null; } \
+	  && echo "installing chromium and chromium-driver" \
+	  && as_root="$$([ "$$(id -u)" = 0 ] || echo sudo -n)" && $$as_root apt-get -qq update \
+	  && DEBIAN_FRONTEND=noninteractive $$as_root apt-get -qq install -y --no-install-recommends \
+	    chromium chromium-driver > /dev/null; } \
+	  || echo "no chromium with chromedriver here, and no way to install them: TensorBoard's test will be skipped"
 
 tensorboard: env
 	$(BIN)/tensorboard --logdir outputs

@@ -4,14 +4,12 @@ python scripts/ladder.py outputs/runs/pca outputs/runs/vae --to docs/ladder
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 from PIL import Image
 
-from vaelab import figures, noise
-from vaelab.checks import Refused
+from vaelab import figures, noise, tool, walks
 from vaelab.data import ImageData
 from vaelab.experiment import Experiment
 from vaelab.results import read_results
@@ -32,8 +30,7 @@ def picture(experiment: Experiment, data: ImageData, title: str) -> Image.Image:
         rows = {"original": originals, "reconstruction": given.reconstruct(given.encode(originals))}
         if model.has_continuous_code and model.classes is None:
             first, last = model.encode(originals[list(BETWEEN)]).mean
-            share = torch.linspace(0, 1, COLUMNS)[:, None]
-            rows["interpolation"] = model.decode(first + share * (last - first)).mean
+            rows["interpolation"] = model.decode(walks.linear(first, last, COLUMNS)).mean
         for row in ("samples", " "):
             z = model.sample_codes(COLUMNS)
             if model.classes is not None:  # the same code with one label after the other
@@ -54,7 +51,7 @@ def row(name: str, results: dict) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
+def work() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="directories of finished runs")
     parser.add_argument("--to", type=Path, required=True, help="the folder for the pictures, one <run>.png each")
@@ -62,15 +59,11 @@ def main() -> None:
     arguments.to.mkdir(parents=True, exist_ok=True)
     print("| run | overrides | latent | squared error | elbo | nll | posterior σ |\n|---|---|---|---|---|---|---|")
     for directory in arguments.runs:
-        try:
-            results = read_results(directory)
-            experiment, data = reopen(directory)
-        except (Refused, ValueError) as error:
-            sys.exit(f"error: {error}")
-        drawn = picture(experiment, data, directory.name)
+        results = read_results(directory)
+        drawn = picture(*reopen(directory), directory.name)
         drawn.save(arguments.to / f"{directory.name}.png", optimize=True)
         print(row(directory.name, results), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    tool.main(work)

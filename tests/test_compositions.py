@@ -7,33 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from compositions import CONF, composed, experiment, members
 
-from vaelab.experiment import Experiment
 from vaelab.model import Inference
 from vaelab.objectives import IWAE
 from vaelab.results import read_results
-
-CONF = ROOT / "conf"
-
-
-def members(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def composed(*overrides: str) -> dict:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", overrides=["name=test", *overrides])
-    return OmegaConf.to_container(config, resolve=True)
-
-
-def experiment(config: dict) -> Experiment:
-    parts = (instantiate(config[part], _convert_="all") for part in ("model", "loss", "beta", "optimizer", "lr"))
-    return Experiment(*parts)
-
 
 BATCH = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(6)
 GROUPS = ("network", "posterior", "likelihood", "prior", "loss")

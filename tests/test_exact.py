@@ -1,5 +1,6 @@
 """PCA and mixtures against scikit-learn, and their bounds against their likelihoods."""
 
+import math
 import os
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch.distributions import Bernoulli
 from vaelab.conditionals import BernoulliLikelihood, GaussianLikelihood, GaussianPosterior
 from vaelab.data import ImageData
 from vaelab.evaluation import squared_error
-from vaelab.exact import MixtureModel, ProbabilisticPCA
+from vaelab.exact import MixtureModel, ProbabilisticPCA, linear_rates, spectrum
 from vaelab.networks import mlp_decoder, mlp_encoder
 from vaelab.objectives import ELBO
 from vaelab.priors import Categorical, StandardNormal
@@ -191,3 +192,24 @@ def test_a_mixture_of_a_deep_decoder_is_refused():
         MixtureModel(BernoulliLikelihood(deep, 3), Categorical(3))
     with pytest.raises(ValueError, match=r"prior=categorical"):
         MixtureModel(BernoulliLikelihood(table, 3), StandardNormal(3))
+
+
+def test_the_linear_model_s_rates_are_those_of_probabilistic_pca(images):
+    """Averaged over the images that it was solved for, at β = 1 and its own noise."""
+    model, _ = probabilistic_pca(images, 3)
+    with torch.no_grad():
+        found = model(images).kl_per_latent.mean(0)
+        eigenvalues = spectrum(images)
+        variance = float(model.likelihood.log_scale.exp().square())
+    torch.testing.assert_close(linear_rates(eigenvalues[:3], variance, 1.0), found, rtol=2e-3, atol=0)  # n or n - 1
+
+
+def test_a_larger_beta_drowns_components_one_after_the_other():
+    rates = linear_rates(torch.tensor([4.0, 2.0, 1.0]), 0.5, 3.0)
+    torch.testing.assert_close(rates, torch.tensor([0.5 * math.log(4 / 1.5), 0.5 * math.log(2 / 1.5), 0.0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_spectrum_is_that_of_the_covariance(images, dtype):
+    expected = np.linalg.eigvalsh(np.cov(images.flatten(1).numpy().T))[::-1]
+    np.testing.assert_allclose(spectrum((images + 5).to(dtype)).numpy(), expected, rtol=2e-4)

@@ -2,18 +2,12 @@
 
 import pytest
 import torch
+from compositions import module_of, small_data
 from lightning import Trainer
-from test_compositions import composed, experiment
 
 from vaelab.data import ImageData
 from vaelab.experiment import Experiment, TrainingDiverged
 from vaelab.hardware import Bfloat16Products
-
-
-def small_data(**options) -> ImageData:
-    return ImageData(
-        "mnist5k", **{"batch_size": 64, "eval_batch_size": 100, "val": 100, "train": 256, "test": 150, **options}
-    )
 
 
 def fit(module: Experiment, data: ImageData, epochs: int = 1, **options) -> Trainer:
@@ -27,11 +21,6 @@ def fit(module: Experiment, data: ImageData, epochs: int = 1, **options) -> Trai
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning.*")
-
-
-def module_of(*overrides: str) -> Experiment:
-    torch.manual_seed(0)
-    return experiment(composed("latent=3", "network.hidden=[16]", *overrides))
 
 
 def test_beta_and_learning_rate_follow_the_step():

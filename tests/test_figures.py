@@ -57,6 +57,64 @@ def test_rows_are_named_one_under_the_other():
     assert [middle[third // 2 + row * third] for row in range(3)] == [255, 128, 0]
 
 
+def test_a_shorter_row_is_filled_up():
+    picture = figures.pixels(figures.rows({"five": torch.ones(5, 1, 28, 28), "two": torch.ones(2, 1, 28, 28)}))
+    lower = picture[-40, :, 0]
+    assert (lower[-3 * 28 * 3 :] == lower[-1]).all()  # the page's grey where three images are missing
+
+
+@pytest.mark.parametrize("name", ["x", "a rather long name, 1234 nats"])
+def test_names_of_rows_are_whole(name):
+    picture = figures.pixels(figures.rows({name: torch.zeros(4, 1, 28, 28)}))
+    assert left_margin(picture) > 2
+
+
+def test_codes_have_a_colour_and_a_name_for_each_label():
+    torch.manual_seed(0)
+    labels = torch.arange(300) % 3
+    figure = figures.codes(torch.randn(300, 2) + 10 * labels[:, None], labels, "title", ("pca 1", "pca 2"))
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["0", "1", "2"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("pca 1", "pca 2")
+    for label, dots in enumerate(axes.collections):
+        assert len(dots.get_offsets()) == 100
+        assert abs(float(np.mean(dots.get_offsets())) - 10 * label) < 1
+    assert len({tuple(dots.get_facecolor()[0]) for dots in axes.collections}) == 3
+
+
+def test_many_labels_fit_beside_the_codes():
+    labels = torch.arange(62)
+    picture = figures.pixels(figures.codes(torch.randn(62, 2), labels))
+    assert (picture[:, -2:] == 255).all()
+
+
+def test_kl_bars_have_the_linear_model_s_beside_them():
+    (axes,) = figures.kl_bars([3.0, 2.0, 0.1], [2.5, 1.0, 0.0]).axes
+    assert [bar.get_height() for bar in axes.patches] == [3.0, 2.0, 0.1]
+    assert list(axes.lines[0].get_ydata()) == [2.5, 1.0, 0.0]
+    (axes,) = figures.kl_bars([1.0]).axes
+    assert axes.get_legend() is None
+
+
+def test_kl_over_training_ends_in_falling_order():
+    kl = np.array([[0.5, 0.1, 0.2], [0.1, 3.0, 1.0]])
+    axes = figures.kl_over_training([1.0, 2.0], kl).axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), [[0.1, 3.0], [0.2, 1.0], [0.5, 0.1]])
+
+
+def test_the_spread_s_histogram_counts_every_image_and_latent():
+    (axes,) = figures.spread(torch.rand(50, 4)).axes
+    assert sum(bar.get_height() for bar in axes.patches) == 200
+
+
+def test_kl_terms_are_read_from_metrics(finished):
+    epochs, kl = figures.read_kl(finished / "metrics.csv")
+    assert epochs == [1.0, 2.0]
+    assert kl.shape == (2, 4)
+    rates = figures.read_history(finished / "metrics.csv")["rate"]["val"][1]
+    np.testing.assert_allclose(kl.sum(1), rates, rtol=1e-5)
+
+
 def test_schedules_have_a_panel_each():
     figure = figures.schedules({"constant": lambda step, steps: 1.0, "rising": lambda step, steps: step / steps})
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["beta=constant", "beta=rising"]

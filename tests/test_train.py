@@ -76,14 +76,19 @@ def test_results_say_what_the_run_was_and_reached(finished):
     assert written["versions"]["torch"] == torch.__version__
 
 
+PICTURES = {
+    "samples", "ranked_samples", "reconstructions", "interpolation", "traversal", "codes", "kl_per_latent",
+    "kl_over_training", "posterior_std", "hardest_and_easiest", "curves",
+}  # fmt: skip
+
+
 def test_the_directory_holds_what_the_readme_lists(finished):
     left = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
     events = {name for name in left if name.startswith("events.out.tfevents")}
     assert events
     assert left - events == {
         ".hydra/config.yaml", ".hydra/overrides.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt",
-        "figures/samples.png", "figures/reconstructions.png", "figures/curves.png", "metrics.csv", "results.json",
-        "train.log",
+        *(f"figures/{name}.png" for name in PICTURES), "metrics.csv", "results.json", "train.log",
     }  # fmt: skip
     log = (finished / "train.log").read_text()
     assert log.count("epoch   ") == 2
@@ -105,7 +110,7 @@ def test_metrics_of_every_epoch_in_nats(finished):
 
 def test_pictures_are_pictures(finished):
     sizes = {}
-    for name in ("samples", "reconstructions", "curves"):
+    for name in PICTURES:
         pixels = np.asarray(Image.open(finished / "figures" / f"{name}.png").convert("L"))
         assert pixels.std() > 20, name
         sizes[name] = pixels.shape
@@ -119,8 +124,11 @@ def test_tensorboard_finds_curves_pictures_and_hparams(finished):
     tags = events.Tags()
     assert {"train/loss", "train/elbo", "val/elbo", "val/rate", "val/distortion", "beta", "lr"} <= set(tags["scalars"])
     assert "hp_metric" not in tags["scalars"]
-    assert set(tags["images"]) == {"samples", "reconstructions"}
-    assert [image.step for image in events.Images("samples")] == [8, 16]
+    assert set(tags["images"]) == {f"pictures/{name}" for name in PICTURES}
+    assert [image.step for image in events.Images("pictures/samples")] == [8, 16]
+    assert [image.step for image in events.Images("pictures/codes")] == [16]
+    assert [histogram.step for histogram in events.Histograms("kl_per_latent")] == [8, 16]
+    assert not [tag for tag in tags["scalars"] if tag.startswith(("kl/", "epoch"))]
     for tag in ("test/elbo", "test/nll", "test/rate"):
         assert events.Scalars(tag)[-1].value == pytest.approx(results(finished)["test"][tag[5:]], rel=1e-5)
     assert "_hparams_/session_start_info" in events.summary_metadata
@@ -150,7 +158,8 @@ def test_an_autoencoder_leaves_the_same_but_a_bound(tmp_path):
     assert set(written["test"]) == {"loss", "distortion", "mse"}
     assert (written["model"], written["loss"], written["beta"]) == ("ae", "reconstruction", None)
     assert {path.name for path in (tmp_path / "outputs/runs/ae/figures").iterdir()} == {
-        "samples.png", "reconstructions.png", "curves.png",
+        f"{name}.png" for name in PICTURES
+        if name not in ("ranked_samples", "kl_per_latent", "kl_over_training", "posterior_std")
     }  # fmt: skip
     assert not (tmp_path / "outputs/runs/ae/checkpoints/best.ckpt").exists()
 
@@ -167,11 +176,12 @@ def test_pca_needs_no_epoch_and_leaves_what_the_others_do(command, tmp_path):
     test = written["test"]
     assert test["nll_stderr"] < 1e-3
     assert abs(test["gap"]) < 0.5  # the ELBO's codes are drawn; their mean is exact
-    assert {path.name for path in (run / "figures").iterdir()} == {"samples.png", "reconstructions.png"}
+    drawn = PICTURES - {"curves", "kl_over_training"}
+    assert {path.stem for path in (run / "figures").iterdir()} == drawn
     assert weights(run)["model.stretch"].shape == (4,)
     events = EventAccumulator(str(run), size_guidance={"images": 0})
     events.Reload()
-    assert set(events.Tags()["images"]) == {"samples", "reconstructions"}
+    assert set(events.Tags()["images"]) == {f"pictures/{name}" for name in drawn}
     status, _, err = command("ckpt=outputs/runs/pca/checkpoints/last.ckpt")
     assert status == 1
     assert "closed form has nothing to go on with" in err

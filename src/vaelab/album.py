@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from vaelab import figures, noise, walks
+from vaelab import appraisal, figures, noise, walks
 from vaelab.checks import one_of
 from vaelab.data import ImageData
 from vaelab.evaluation import importance_weights, log_likelihood, prior_images
@@ -178,8 +178,12 @@ def codes(album: Album) -> Figure | None:
 
 
 def kl_per_latent(album: Album) -> Figure | None:
+    """Beside what a linear model would put into as many components, at this β."""
     kl = _kl_per_latent(album)
-    return None if kl is None else figures.kl_bars(kl.sort(descending=True).values.tolist(), title=album.title)
+    if kl is None:
+        return None
+    linear = appraisal.linear(album.experiment, album.data, len(kl)).get("linear_kl")
+    return figures.kl_bars(kl.sort(descending=True).values.tolist(), linear, album.title)
 
 
 def kl_over_training(album: Album) -> Figure | None:

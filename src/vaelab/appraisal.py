@@ -90,7 +90,12 @@ class Subject:
         images = self.data.sets[which]
         for indices in torch.arange(min(len(images), limit or len(images))).split(BATCH):
             x, labels = images[indices]
-            yield self.data.scale(x).to(self.device), labels.to(self.device)
+            yield self.data.scale(x, drawn=True).to(self.device), labels.to(self.device)
+
+    def first(self, which: str, limit: int) -> tuple[Tensor, Tensor]:
+        """The same in one batch."""
+        images, labels = zip(*self.images(which, limit), strict=True)
+        return torch.cat(images), torch.cat(labels)
 
     def codes(self, which: str, limit: int) -> tuple[Tensor, Tensor]:
         """Posterior means ``(N, D)`` and labels ``(N,)``."""
@@ -151,19 +156,18 @@ def latents(subject: Subject) -> Figures:
     if per_latent is not None:
         order = sorted(range(len(per_latent)), key=lambda latent: -per_latent[latent])
         figures |= {"kl_per_latent": [per_latent[latent] for latent in order], "kl_order": order}
-        figures |= linear(subject, len(per_latent))
+        figures |= linear(subject.experiment, subject.data, len(per_latent))
     return figures
 
 
-def linear(subject: Subject, latent: int) -> Figures:
+def linear(experiment: Experiment, data: ImageData, latent: int) -> Figures:
     """What probabilistic PCA of the training images would put into each of ``latent`` components at this run's β.
 
     At the model's own noise where it has one for all pixels, else at that of probabilistic PCA with as many latents.
     """
-    beta = subject.experiment.beta.weight
-    images = subject.data.scale(subject.data.sets["train"].images, drawn=True)
-    eigenvalues = spectrum(images)
-    head = subject.model.likelihood
+    beta = experiment.beta.weight
+    eigenvalues = spectrum(data.scale(data.sets["train"].images, drawn=True))
+    head = experiment.model.likelihood
     if isinstance(head, GaussianLikelihood) and not head.per_pixel:
         variance, whose = float(head.log_scale.exp().square()), "the likelihood's"
     else:
@@ -185,18 +189,17 @@ def aggregates(subject: Subject) -> Figures:
     batches = [(model.given(labels).encode(x), len(x)) for x, labels in subject.images("test", limit)]
     count = sum(size for _, size in batches)
     figures: Figures = {}
-    with noise.fixed_noise(subject.device, subject.experiment.seed, noise.APPRAISE):
-        if model.posterior.factorised:
-            means = Mean()
-            for q, _ in batches:
-                parts = aggregate.stratified(q, p, q.sample((1,)), count)
-                means.add({name: part[0] for name, part in parts.items()})
-            figures["minibatch"] = {**means.compute(), "batch": batches[0][1]}
-        x, labels = (torch.cat(parts) for parts in zip(*subject.images("test", limit), strict=True))
-        every = model.given(labels).encode(x)
-        figures["full"] = aggregate.bounded(
-            every, p, model.posterior.factorised, lambda parts: subject.track(parts, "aggregate posterior")
-        )
+    if model.posterior.factorised:
+        means = Mean()
+        for q, _ in batches:
+            parts = aggregate.stratified(q, p, q.sample((1,)), count)
+            means.add({name: part[0] for name, part in parts.items()})
+        figures["minibatch"] = {**means.compute(), "batch": batches[0][1]}
+    x, labels = subject.first("test", limit)
+    every = model.given(labels).encode(x)
+    figures["full"] = aggregate.bounded(
+        every, p, model.posterior.factorised, lambda parts: subject.track(parts, "aggregate posterior")
+    )
     return {**figures, "images": count}
 
 
@@ -212,22 +215,18 @@ def label_probes(subject: Subject) -> Figures:
 
 def samples(subject: Subject) -> Figures:
     """How far samples are from test images, in a small classifier's features; and how far training images are."""
-    real, labels = (torch.cat(parts) for parts in zip(*subject.images("test", subject.settings.generated), strict=True))
+    real, labels = subject.first("test", subject.settings.generated)
     count = len(real)
     judge, accuracy = classifier.obtain(
         subject.data, subject.device, subject.cache, lambda steps: subject.track(steps, "classifier")
     )
-    with noise.fixed_noise(subject.device, subject.experiment.seed, noise.APPRAISE):
-        drawn = subject.track(list(torch.arange(count).split(GENERATED)), "samples")
-        generated = torch.cat(
-            [prior_images(subject.model, labels[part.to(labels.device)], subject.data.is_binary) for part in drawn]
-        )
-        train = subject.data.official.train_images
-        chosen = torch.randperm(len(train))[:count]
-        other = subject.data.scale(train[chosen], drawn=True)
-    features, (found, log_p), (reference, _) = (
-        judge.describe(real)[0], judge.describe(generated), judge.describe(other),
-    )  # fmt: skip
+    drawn = subject.track(torch.arange(count).split(GENERATED), "samples")
+    generated = torch.cat(
+        [prior_images(subject.model, labels[part.to(labels.device)], subject.data.is_binary) for part in drawn]
+    )
+    train = subject.data.official.train_images
+    other = subject.data.scale(train[torch.randperm(len(train))[:count]], drawn=True)
+    (features, _), (found, log_p), (reference, _) = (judge.describe(images) for images in (real, generated, other))
     precision, recall = sample_quality.precision_recall(features, found)
     label_entropy, confusion = sample_quality.label_entropies(log_p)
     return {
@@ -247,14 +246,12 @@ def samples(subject: Subject) -> Figures:
 def amortizations(subject: Subject) -> Figures:
     """The gap in its two parts, from a posterior that is optimised for each image."""
     settings = subject.settings
-    limit = settings.amortization_images
-    x, labels = (torch.cat(parts) for parts in zip(*subject.images("test", limit), strict=True))
+    x, labels = subject.first("test", settings.amortization_images)
     codes = min(1_000, settings.nll_samples)
-    with noise.fixed_noise(subject.device, subject.experiment.seed, noise.APPRAISE):
-        parts = amortization.split(
-            subject.model.given(labels), x, settings.amortization_steps, codes, settings.chunk,
-            lambda steps: subject.track(steps, "amortization"),
-        )  # fmt: skip
+    parts = amortization.split(
+        subject.model.given(labels), x, settings.amortization_steps, codes, settings.chunk,
+        lambda steps: subject.track(steps, "amortization"),
+    )  # fmt: skip
     return {**amortization.figures(parts), "codes": codes, "steps": settings.amortization_steps, "images": len(x)}
 
 
@@ -307,5 +304,6 @@ def find(part: str, subject: Subject) -> Figures:
     if reason is not None:
         return {"lacking": reason, "asked": asked(part, subject.settings)}
     began = time.monotonic()
-    figures = PARTS[part].find(subject)
+    with noise.fixed_noise(subject.device, subject.experiment.seed, noise.APPRAISE):
+        figures = PARTS[part].find(subject)
     return {**figures, "time_s": time.monotonic() - began, "asked": asked(part, subject.settings)}

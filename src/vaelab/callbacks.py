@@ -64,7 +64,8 @@ class Pictures(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, EventFiles):
                 for name, figure in drawn.items():
-                    logger.experiment.add_image(name, figures.pixels(figure), trainer.global_step, dataformats="HWC")
+                    picture = figures.pixels(figure)
+                    logger.experiment.add_image(f"pictures/{name}", picture, trainer.global_step, dataformats="HWC")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:

@@ -68,17 +68,18 @@ def obtain(
     """The classifier for ``data``, from ``cache`` or trained and put there; with its accuracy on the test images."""
     official = data.official
     path = cache / f"{official.name}-{data.binarize}-{fingerprint(data)}.pt"
-    if path.is_file():
-        try:
-            kept = read_tensors(path)
-            model = make(data)
-            model.load_state_dict(kept["state_dict"])
-            return model.to(device).eval(), kept["accuracy"]
-        except (ValueError, KeyError, TypeError, RuntimeError) as error:
-            log.warning(f"{path} is damaged and made anew ({' '.join(str(error).split())[:100]})")
-    began = time.monotonic()
-    with noise.fixed_noise(device, noise.CLASSIFIER):
-        model = train(make(data).to(device), data, device, track)
+    with noise.fixed_noise(device, noise.CLASSIFIER):  # whether it is read or trained, the noise after it is the same
+        model = make(data).to(device)
+        if path.is_file():
+            try:
+                kept = read_tensors(path)
+                model.load_state_dict(kept["state_dict"])
+                return model.eval(), kept["accuracy"]
+            except (ValueError, KeyError, TypeError, RuntimeError) as error:
+                log.warning(f"{path} is damaged and made anew ({' '.join(str(error).split())[:100]})")
+                model = make(data).to(device)
+        began = time.monotonic()
+        train(model, data, device, track)
         accuracy = test(model, data)
     log.info(
         f"trained a classifier of {official.name} in {time.monotonic() - began:.0f} s: {accuracy:.2%} of the test "

@@ -115,14 +115,15 @@ def effective_samples(log_weights: Tensor) -> Tensor:
     return 1 / log_weights.softmax(0).square().sum(0)
 
 
-def prior_images(model: LatentVariableModel, labels: Tensor, binary: bool) -> Tensor:
+def prior_images(model: LatentVariableModel, labels: Tensor, binary: bool, temperature: float = 1.0) -> Tensor:
     """An image ``(N, 1, H, W)`` from the prior for each of ``labels`` ``(N,)``, which a conditional model alone heeds.
 
     The likelihood's mean where the data are grey, in which pixels have no noise to speak of; a draw where ``binary``.
+    ``temperature`` multiplies codes, which is the standard deviation's for the prior N(0, I).
     """
     model = model.given(labels)
-    px = model.decode(model.sample_codes(len(labels)))
-    return px.sample() if binary else px.mean.clamp(0, 1)
+    px = model.decode(temperature * model.sample_codes(len(labels)))
+    return (px.sample() if binary else px.mean).clamp(0, 1)
 
 
 class Mean:

@@ -213,4 +213,6 @@ def linear_rates(eigenvalues: Tensor, variance: float, beta: float) -> Tensor:
 
 def spectrum(images: Tensor) -> Tensor:
     """Eigenvalues of the covariance of images ``(N, 1, H, W)``, the largest first ``(H W,)``, in float64."""
-    return torch.linalg.eigvalsh(torch.cov(images.flatten(1).double().T)).flip(0).clamp_min(0)
+    x = images.flatten(1)
+    x = x - x.double().mean(0).to(x.dtype)  # centred first, the products lose nothing in float32
+    return torch.linalg.eigvalsh((x.T @ x).double() / (len(x) - 1)).flip(0).clamp_min(0)

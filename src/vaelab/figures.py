@@ -68,8 +68,9 @@ def samples(images: Tensor, title: str = "", columns: int = 8) -> Figure:
 
 
 def rows(images: Mapping[str, Tensor], title: str = "") -> Figure:
-    """Images ``(N, 1, H, W)`` in a row for each name, the name to its left."""
-    sheets = [sheet(row, len(row)) for row in images.values()]
+    """Images ``(N, 1, H, W)`` in a row for each name, the name to its left; a row may have fewer than others."""
+    longest = max(len(row) for row in images.values())
+    sheets = [sheet(row, longest) for row in images.values()]
     return _figure_of_sheet(np.concatenate([sheets[0], *(row[GAP:] for row in sheets[1:])]), title, list(images))
 
 

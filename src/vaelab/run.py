@@ -45,7 +45,7 @@ from vaelab.callbacks import (
 )
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
 from vaelab.checks import Interrupted, Refused, cannot_use, one_of, whole
-from vaelab.data import ImageData
+from vaelab.data import REMEDY, ImageData
 from vaelab.experiment import Experiment, TrainingDiverged
 
 log = logging.getLogger(__name__)
@@ -183,30 +183,38 @@ def make_experiment(config: dict) -> Experiment:
     )
 
 
-def reopen(directory: Path, needs_data: bool = True) -> tuple[Experiment, ImageData | None]:
-    """A finished run's model with the weights that were tested, in evaluation mode on the CPU, and its data."""
+def reopen(directory: Path, reads_data: bool = True) -> tuple[Experiment, ImageData]:
+    """A finished run's model with the weights that were tested, in evaluation mode on the CPU, and its data.
+
+    Without ``reads_data`` the data's images are not looked for.
+    """
     finished = results.read_results(directory)
-    if finished["status"] != "completed":
-        raise ValueError(f"{directory} failed ({finished['error']}), so it has no weights to look at")
-    path = directory / (results.BEST if finished["tested"]["checkpoint"] == "best" else results.LAST)
-    checkpoint = read_checkpoint(path)
+    if finished.get("status") != "completed":
+        raise ValueError(f"{directory} failed ({finished.get('error')}), so it has no weights to look at")
     try:
+        path = directory / (results.BEST if finished["tested"]["checkpoint"] == "best" else results.LAST)
+        weights = read_checkpoint(path)["state_dict"]
         config = OmegaConf.to_container(OmegaConf.load(directory / ".hydra" / "config.yaml"))
         with refusing():
             experiment = make_experiment(config)
-        experiment.load_state_dict(checkpoint["state_dict"])
-        data = instantiate(config["data"], _convert_="all") if needs_data else None
-    except (Refused, OSError, YAMLError, OmegaConfBaseException, KeyError, TypeError, RuntimeError) as error:
+            data = instantiate(config["data"], _convert_="all")
+        experiment.load_state_dict(weights)
+    except (Refused, OSError, YAMLError, OmegaConfBaseException, LookupError, TypeError, RuntimeError) as error:
         made, here = finished.get("versions", {}).get("vaelab"), vaelab.__version__
         whose = "" if made == here else f"was made by vaelab {made}, this is {here}: it "
         raise ValueError(
-            f"{directory} {whose}cannot be opened: its .hydra/config.yaml and {path.name} do not make a model here "
-            f"({_one_line(error)[:200]})"
+            f"{directory} {whose}cannot be opened: its files do not describe a model with its weights "
+            f"({type(error).__name__}: {_one_line(error)[:200]})"
         ) from error
-    if data is not None:
+    if reads_data:
         with refusing():
             data.prepare_data()
             data.setup()
+        there, here = finished["data"], data.describe()
+        if there["name"] != here["name"] or there["binarize"] != here["binarize"]:
+            raise ValueError(
+                f"{directory} is a run on {there['name']}, of which there is none here (but {here['name']}): {REMEDY}"
+            )
     return experiment.eval(), data
 
 

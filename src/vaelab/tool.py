@@ -1,6 +1,7 @@
 """What the tools in scripts/ share: a finished run to work on, one line for what goes wrong, and progress."""
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -10,12 +11,16 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
-from vaelab import hardware
+from vaelab import hardware, image_files
 from vaelab.checks import Refused, one_of
 from vaelab.data import ImageData
 from vaelab.experiment import Experiment
+from vaelab.model import LatentVariableModel
 from vaelab.run import log_to_console, reopen
+
+log = logging.getLogger(__name__)
 
 
 def parser(description: str, epilog: str = "") -> argparse.ArgumentParser:
@@ -26,6 +31,55 @@ def parser(description: str, epilog: str = "") -> argparse.ArgumentParser:
     made.add_argument("run", type=Path, help="the directory of a finished run, such as outputs/runs/two")
     made.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
     return made
+
+
+def add_target(parser: argparse.ArgumentParser, kinds: tuple[str, ...]) -> None:
+    """The file that the tool writes, as its second argument."""
+    parser.add_argument("file", type=Path, help=f"to write: {', '.join(kinds)}")
+    parser.add_argument("--force", action="store_true", help="also where the file exists")
+
+
+def add_images(parser: argparse.ArgumentParser, name: str) -> None:
+    """The user's own images, as the argument or option ``name``."""
+    parser.add_argument(name, type=Path, nargs="+", help="image files, or folders of them")
+    parser.add_argument("--invert", action="store_true", help="the images are dark on light")
+    parser.add_argument("--label", type=int, help="of the images, which a conditional model has to be told")
+
+
+def own_images(arguments: argparse.Namespace, paths: list[Path], model: LatentVariableModel) -> tuple[Tensor, Tensor]:
+    """The images at ``paths``, uint8 ``(N, 1, H, W)``, and their labels ``(N,)``, as far as ``model`` wants any."""
+    if model.classes is not None and arguments.label is None:
+        raise ValueError(f"this model has to be told what the images show: --label from 0 to {model.classes - 1}")
+    shape = model.given(labels(model, 1, None)).decode(model.sample_codes(1)).event_shape
+    images = image_files.read(paths, tuple(shape), arguments.invert)
+    if image_files.look_inverted(images):
+        log.warning(
+            "the images are bright at their borders, where the training's are black: is --invert missing or amiss?"
+        )
+    return images, labels(model, len(images), arguments.label)
+
+
+def target(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> Path:
+    """Where to write; a ValueError where that is no such file, or one that would be lost."""
+    path = arguments.file
+    if path.suffix not in kinds:
+        raise ValueError(f"{path} must end in {', '.join(kinds)}")
+    if path.exists() and not arguments.force:
+        raise ValueError(f"{path} exists already and was not touched; take another name, or --force")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def labels(model: LatentVariableModel, count: int, label: int | None) -> Tensor:
+    """``count`` labels for a conditional model: ``label``, or one class after the other; without meaning to others."""
+    device = next(model.parameters()).device
+    if label is None:
+        return torch.arange(count, device=device) % (model.classes or 1)
+    if model.classes is None:
+        raise ValueError(f"--label {label}: this model knows no labels; leave it out, or take a run of model=cvae")
+    if not 0 <= label < model.classes:
+        raise ValueError(f"--label must be from 0 to {model.classes - 1}, got {label}")
+    return torch.full((count,), label, device=device)
 
 
 def main(work: Callable[[], None]) -> None:
@@ -43,9 +97,9 @@ def main(work: Callable[[], None]) -> None:
         sys.exit("error: interrupted")
 
 
-def open_run(arguments: argparse.Namespace, needs_data: bool = True) -> tuple[Experiment, ImageData | None]:
-    """The model of the run that was named, on the device that was asked for, and its data."""
-    experiment, data = reopen(arguments.run, needs_data)
+def open_run(arguments: argparse.Namespace, reads_data: bool = True) -> tuple[Experiment, ImageData]:
+    """The model of the run that was named, on the device that was asked for, and its data, read or not."""
+    experiment, data = reopen(arguments.run, reads_data)
     return experiment.to(device(arguments.device)), data
 
 

@@ -20,7 +20,9 @@ def spherical(first: Tensor, last: Tensor, steps: int) -> Tensor:
     Sampling Generative Networks (White, 2016). Where both point the same or opposite ways it is the straight one.
     """
     lengths = torch.stack([first.norm(), last.norm()])
-    angle = torch.arccos((first @ last / lengths.prod().clamp_min(1e-12)).clamp(-1, 1))
+    if float(lengths.min()) == 0:
+        return linear(first, last, steps)
+    angle = torch.arccos((first @ last / lengths.prod()).clamp(-1, 1))
     if float(torch.sin(angle)) < 1e-4:
         return linear(first, last, steps)
     share = _shares(first, steps)

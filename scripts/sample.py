@@ -1,0 +1,57 @@
+"""Images from a finished run's prior: a grid as .png, or all of them as .npy or .pt.
+
+    python scripts/sample.py outputs/runs/two samples.png
+    python scripts/sample.py outputs/runs/two samples.npy --count 10000 --temperature 0.8 --seed 1
+    python scripts/sample.py outputs/runs/conditional sevens.png --label 7
+
+Arrays are float32 (count, 1, 28, 28) in [0, 1]. Pixels are the likelihood's means, or with --noise drawn from it.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from vaelab import figures, noise, tool
+from vaelab.checks import number, whole
+from vaelab.evaluation import prior_images
+from vaelab.priors import StandardNormal
+
+KINDS = (".png", ".npy", ".pt")
+AT_A_TIME = 1_000
+GRID = 1_024  # images at most
+
+
+def work() -> None:
+    parser = tool.parser(__doc__)
+    tool.add_target(parser, KINDS)
+    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--temperature", type=float, default=1.0, help="factor on the prior's standard deviation")
+    parser.add_argument("--label", type=int, help="of a conditional model: the class; without it, one after the other")
+    parser.add_argument("--noise", action="store_true", help="draw the pixels too, instead of taking their means")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    count = whole("--count", arguments.count)
+    temperature = number("--temperature", arguments.temperature)
+    whole("--seed", arguments.seed, 0)
+    file = tool.target(arguments, KINDS)
+    if file.suffix == ".png" and count > GRID:
+        raise ValueError(f"a grid holds at most {GRID} images, got --count {count}: take .npy or .pt")
+    model = tool.open_run(arguments, reads_data=False)[0].model
+    if temperature != 1 and not isinstance(model.prior, StandardNormal):
+        raise ValueError(f"--temperature is for prior=normal, and this run has {type(model.prior).__name__}")
+    labels = tool.labels(model, count, arguments.label)
+    with torch.no_grad(), noise.fixed_noise(labels.device, arguments.seed, noise.PICTURES):
+        parts = tool.progress(labels.split(AT_A_TIME), "samples")
+        images = torch.cat([prior_images(model, part, arguments.noise, temperature).cpu() for part in parts])
+    if file.suffix == ".npy":
+        np.save(file, images.numpy())
+    elif file.suffix == ".pt":
+        torch.save(images, file)
+    else:
+        figures.samples(images, columns=math.ceil(math.sqrt(count))).savefig(file)
+    print(file)
+
+
+if __name__ == "__main__":
+    tool.main(work)

@@ -1,0 +1,55 @@
+"""A user's own image files as the tensors that models see."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+
+def find(paths: list[Path]) -> list[Path]:
+    """The image files among ``paths``, in folders too (not in theirs), by name; a ValueError where there is none."""
+    found = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
+            if not inside:
+                raise ValueError(f"{path} holds no image ({', '.join(ENDINGS)})")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise ValueError(f"{path}: no such file or folder")
+    return found
+
+
+def read(paths: list[Path], shape: tuple[int, ...], invert: bool = False) -> Tensor:
+    """Grey uint8 images ``(N, 1, H, W)`` of ``shape`` ``(1, H, W)``, resized where they are of another one.
+
+    Transparent pixels count as background, which in the data is black; ``invert`` turns dark digits on light paper
+    into that.
+    """
+    _, height, width = shape
+    images = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                coloured = image.convert("RGBA")
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f"{path} is no image, or a damaged one ({error})") from error
+        paper = Image.new("RGBA", coloured.size, "white" if invert else "black")
+        grey = Image.alpha_composite(paper, coloured).convert("L")
+        if grey.size != (width, height):
+            grey = grey.resize((width, height), Image.Resampling.LANCZOS)
+        images.append(torch.from_numpy(np.array(grey)).unsqueeze(0))
+    pixels = torch.stack(images)
+    return 255 - pixels if invert else pixels
+
+
+def look_inverted(images: Tensor) -> bool:
+    """Whether images ``(N, 1, H, W)`` seem dark on light: their borders are brighter than half."""
+    border = torch.cat([images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]], -1)
+    return float(border.float().mean()) > 127

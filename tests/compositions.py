@@ -1,0 +1,39 @@
+"""Experiments and data as the command line composes them, for tests that need no run."""
+
+import torch
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from vaelab.data import ImageData
+from vaelab.experiment import Experiment
+
+CONF = ROOT / "conf"
+
+
+def members(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides: str) -> dict:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=["name=test", *overrides])
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def experiment(config: dict) -> Experiment:
+    parts = (instantiate(config[part], _convert_="all") for part in ("model", "loss", "beta", "optimizer", "lr"))
+    return Experiment(*parts)
+
+
+def module_of(*overrides: str) -> Experiment:
+    """Small and reproducible."""
+    torch.manual_seed(0)
+    return experiment(composed("latent=3", "network.hidden=[16]", *overrides))
+
+
+def small_data(**options) -> ImageData:
+    return ImageData(
+        "mnist5k", **{"batch_size": 64, "eval_batch_size": 100, "val": 100, "train": 256, "test": 150, **options}
+    )
