@@ -45,8 +45,7 @@ def book(data, *overrides, **options) -> Album:
 def test_a_model_has_the_pictures_that_mean_something_for_it(data, overrides, names):
     drawn = book(data, *overrides).finished()
     assert set(drawn) == names
-    for name, figure in drawn.items():
-        picture = figures.pixels(figure)
+    for name, picture in drawn.items():
         assert picture.std() > 5, name
         edge = picture[:, 0]  # paper or the page's grey, no ink
         assert ((edge > 200) | (abs(edge - 255 * figures.GAP_GREY) < 2)).all(), f"{name} is cut on its left"
@@ -54,8 +53,8 @@ def test_a_model_has_the_pictures_that_mean_something_for_it(data, overrides, na
 
 def test_the_same_model_has_the_same_pictures(data):
     first, second = (book(data).finished() for _ in range(2))
-    for name, figure in first.items():
-        np.testing.assert_array_equal(figures.pixels(figure), figures.pixels(second[name]), err_msg=name)
+    for name, picture in first.items():
+        np.testing.assert_array_equal(picture, second[name], err_msg=name)
 
 
 def shown(monkeypatch, kind: str) -> list:

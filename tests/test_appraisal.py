@@ -6,13 +6,20 @@ import pytest
 import torch
 from compositions import module_of, small_data
 
-from vaelab import appraisal
+from vaelab import appraisal, classifier
 from vaelab.appraisal import PARTS, Settings, Subject, asked, find
 from vaelab.evaluation import importance_weights, log_likelihood
 
 QUICK = Settings(
     nll_samples=20, aggregate_images=100, probe_images=200, generated=100, amortization_images=10, amortization_steps=20
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_training():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "STEPS", 96)
+        yield
 
 
 @pytest.fixture(scope="module")

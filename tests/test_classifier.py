@@ -11,6 +11,13 @@ from vaelab import classifier
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_training():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "STEPS", 96)
+        yield
+
+
 @pytest.fixture(scope="module")
 def data():
     made = small_data(train=None)

@@ -289,6 +289,22 @@ def test_an_unusable_torchvision_is_told_in_one_line(tmp_path, monkeypatch):
     assert "\n" not in str(raised.value)
 
 
+def test_uci_digits_lie_as_mnist_s_do():
+    images = ImageData("uci_digits", 64, 100, val=137)
+    images.prepare_data()
+    images.setup()
+    assert images.describe() == {
+        "name": "uci_digits", "train": 1_300, "val": 137, "test": 360, "binarize": "none", "batch_size": 64,
+    }  # fmt: skip
+    pixels = images.sets["train"].images
+    assert (pixels.shape[1:], pixels.dtype) == ((1, 28, 28), torch.uint8)
+    assert int(pixels[..., :4, :].max()) == int(pixels[..., -4:].max()) == 0
+    assert int(pixels.max()) == 255
+    assert set(images.sets["test"].labels.tolist()) == set(range(10))
+    assert not images.is_stand_in
+    assert len(torch.unique(pixels.flatten(1), dim=0)) > 1_250  # hardly any twice
+
+
 def test_mnist5k_has_every_digit_in_every_split():
     images = ImageData("mnist5k", 64, 100, val=500)
     images.setup()

@@ -119,7 +119,7 @@ def test_pictures_are_pictures(finished):
 
 
 def test_tensorboard_finds_curves_pictures_and_hparams(finished):
-    events = EventAccumulator(str(finished), size_guidance={"images": 0, "scalars": 0})
+    events = EventAccumulator(str(finished), size_guidance={"images": 0, "scalars": 0, "histograms": 0})
     events.Reload()
     tags = events.Tags()
     assert {"train/loss", "train/elbo", "val/elbo", "val/rate", "val/distortion", "beta", "lr"} <= set(tags["scalars"])

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
@@ -62,25 +64,26 @@ class Album:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def in_progress(self) -> dict[str, Figure]:
+    def in_progress(self) -> dict[str, np.ndarray]:
         """What is worth watching during the training."""
         return self._draw(samples, reconstructions, manifold)
 
-    def finished(self) -> dict[str, Figure]:
+    def finished(self) -> dict[str, np.ndarray]:
         """All that the model has."""
         return self._draw(
             samples, ranked_samples, reconstructions, interpolation, traversal, manifold, codes, kl_per_latent,
             kl_over_training, posterior_std, hardest_and_easiest, pseudo_inputs, curves,
         )  # fmt: skip
 
-    def _draw(self, *pictures: Callable[["Album"], Figure | None]) -> dict[str, Figure]:
+    def _draw(self, *pictures: Callable[["Album"], Figure | None]) -> dict[str, np.ndarray]:
+        """By name, uint8 ``(H, W, 3)``."""
         drawn = {}
         with torch.no_grad():
             for picture in pictures:
                 with noise.fixed_noise(self.device, self.experiment.seed, noise.PICTURES):
                     figure = picture(self)
                 if figure is not None:
-                    drawn[picture.__name__] = figure
+                    drawn[picture.__name__] = figures.pixels(figure)
         return drawn
 
     def test(self, count: int) -> tuple[Tensor, Tensor]:
@@ -283,8 +286,8 @@ def _nll(model: LatentVariableModel, x: Tensor) -> Tensor:
     return -log_likelihood(importance_weights(model, x, RANKING_SAMPLES).log_w)[0]
 
 
-def save(drawn: Mapping[str, Figure], folder: Path) -> None:
+def save(drawn: Mapping[str, np.ndarray], folder: Path) -> None:
     """As ``folder``/<name>.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in drawn.items():
-        figure.savefig(folder / f"{name}.png")
+    for name, picture in drawn.items():
+        Image.fromarray(picture).save(folder / f"{name}.png", optimize=True)

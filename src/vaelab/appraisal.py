@@ -36,6 +36,7 @@ from vaelab.model import LatentVariableModel
 Track = Callable[[Iterable, str], Iterable]
 Figures = dict[str, object]
 
+WEIGHTS = 25_000_000  # kept at a time
 BATCH = 500  # images, also of the minibatch estimate
 GENERATED = 1_000  # images at a time
 
@@ -85,10 +86,10 @@ class Subject:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def images(self, which: str, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def images(self, which: str, limit: int | None = None, batch: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of the first ``limit`` images of a split, with labels, on the model's device."""
         images = self.data.sets[which]
-        for indices in torch.arange(min(len(images), limit or len(images))).split(BATCH):
+        for indices in torch.arange(min(len(images), limit or len(images))).split(batch):
             x, labels = images[indices]
             yield self.data.scale(x, drawn=True).to(self.device), labels.to(self.device)
 
@@ -117,8 +118,9 @@ def likelihood(subject: Subject) -> Figures:
             error = bf16_error(subject.model.given(labels), first, chunk=settings.chunk)
         bf16 = bf16 or (native and abs(error) < BF16_TOLERANCE)
     means = Mean()
+    batch = max(1, min(BATCH, WEIGHTS // settings.nll_samples))
     for index, (x, labels) in enumerate(
-        subject.track(list(subject.images("test")), f"nll, K = {settings.nll_samples:,}")
+        subject.track(list(subject.images("test", batch=batch)), f"nll, K = {settings.nll_samples:,}")
     ):
         with noise.fixed_noise(x.device, subject.experiment.seed, noise.APPRAISE, index):
             model = subject.model.given(labels)

@@ -8,15 +8,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from matplotlib.figure import Figure
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vaelab import album, figures
+from vaelab import album
 from vaelab.checks import flag, number, whole
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,10 @@ class Pictures(Callback):
             self._show(trainer, self._album(trainer, pl_module, f"epoch {epoch}").in_progress())
             pl_module.train()
 
-    def _show(self, trainer: Trainer, drawn: Mapping[str, Figure]) -> None:
+    def _show(self, trainer: Trainer, drawn: Mapping[str, np.ndarray]) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, EventFiles):
-                for name, figure in drawn.items():
-                    picture = figures.pixels(figure)
+                for name, picture in drawn.items():
                     logger.experiment.add_image(f"pictures/{name}", picture, trainer.global_step, dataformats="HWC")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

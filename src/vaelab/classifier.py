@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 VERSION = 1  # of architecture and training: a cached classifier of another one is not taken
 CACHE = Path("outputs") / "classifiers"
 FEATURES = 64
-EPOCHS = 3
+EPOCHS, STEPS = 3, 400  # of training, at least
 BATCH = 128
 EVALUATED = 1_000  # images at a time
 PEAK_RATE = 4e-3
@@ -97,13 +97,14 @@ def make(data: ImageData) -> Classifier:
 def train(
     model: Classifier, data: ImageData, device: torch.device, track: Callable[[Iterable], Iterable] = iter
 ) -> Classifier:
-    """``EPOCHS`` epochs of Adam, one cycle of the rate; returned in evaluation mode."""
+    """Some epochs of Adam, one cycle of the rate; returned in evaluation mode."""
     images, labels = data.official.train_images, data.official.train_labels
-    steps = EPOCHS * -(-len(images) // BATCH)
+    batches = -(-len(images) // BATCH)
+    epochs = max(EPOCHS, -(-STEPS // batches))
     optimizer = torch.optim.Adam(model.parameters())
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=epochs * batches)
     generator = noise.generator(noise.CLASSIFIER)
-    orders = [torch.randperm(len(images), generator=generator) for _ in range(EPOCHS)]
+    orders = [torch.randperm(len(images), generator=generator) for _ in range(epochs)]
     for batch in track([batch for order in orders for batch in order.split(BATCH)]):
         x, y = data.scale(images[batch], drawn=True).to(device), labels[batch].to(device)
         loss = cross_entropy(model(x), y)

@@ -566,7 +566,8 @@ def finish(run: Run, parts: Parts, figures: dict[str, object]) -> None:
         flat = {key: figures[key] for key in (*GROUPS, "latent", "beta", "seed", "epochs") if figures[key] is not None}
         for logger in parts.trainer.loggers:
             if isinstance(logger, EventFiles):
-                logger.log_hyperparams(flat, {f"test/{name}": value for name, value in test.items()})
+                figures_of_test = {f"test/{name}": value for name, value in test.items()}
+                logger.log_hyperparams(flat, figures_of_test, step=parts.trainer.global_step)
                 logger.experiment.flush()
     try:
         results.write_json(run.directory / results.RESULTS, figures)
