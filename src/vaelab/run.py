@@ -130,6 +130,11 @@ def prepare(run: Run) -> Parts:
     for interval in ("max_epochs", "log_every_n_steps", "check_val_every_n_epoch"):
         whole(f"trainer.{interval}", trainer[interval])
     one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
+    if not isinstance(evaluation["parts"], list):
+        raise ValueError(
+            "evaluation.parts must be a list, such as [latents, aggregate], or [] for none, "
+            f"got {evaluation['parts']!r}"
+        )
     for part in evaluation["parts"]:
         one_of("evaluation.parts", part, PARTS)
     whole("evaluation.aggregate_images", evaluation["aggregate_images"], 2)
