@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
-from small_models import IMAGE, probabilistic_pca, vae
+from small_models import IMAGE, decoder, probabilistic_pca, vae
+from torch import nn
 
+from vaelab.conditionals import GaussianLikelihood, LaplaceLikelihood
 from vaelab.evaluation import (
     ActiveUnits,
     Mean,
@@ -40,6 +42,51 @@ def test_nll_agrees_with_numerical_integration_for_one_latent():
         estimate, variance = log_likelihood(importance_weights(model, x, samples=50_000, chunk=50_000).log_w)
     np.testing.assert_allclose(estimate.numpy(), exact, atol=0.01)
     assert (np.abs(estimate.numpy() - exact) < 5 * variance.sqrt().numpy() + 1e-4).all()
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_codes_from_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
+    torch.manual_seed(3)
+    model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
+    if likelihood == "gaussian":
+        model.likelihood = GaussianLikelihood(decoder, 1, sigma=1.0).double()
+    for parameter in model.parameters():
+        parameter.data *= 4
+    last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
+    last.bias.data += torch.tensor([6.0, -4.0])  # narrow, and far from where it should be
+    z = torch.linspace(-9, 9, 4_001, dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        joint = model.decode(z[:, None].expand(-1, 6, -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
+        exact = torch.logsumexp(joint, 0) + math.log(18 / 4_000)
+        alone, _ = log_likelihood(importance_weights(model, x, 500).log_w)
+        weights = importance_weights(model, x, 500, prior_samples=200_000)
+    assert weights.log_w.shape == (200_500, 6)
+    helped, variance = log_likelihood(weights.log_w)
+    assert float((exact - alone).min()) > 1
+    torch.testing.assert_close(helped, exact, atol=0.02, rtol=0)
+    assert ((helped - exact).abs() < 5 * variance.sqrt() + 1e-4).all()
+
+
+def test_codes_from_the_prior_do_no_harm_where_the_posterior_is_exact(images):
+    model, log_p = probabilistic_pca(images, 3)
+    with torch.no_grad():
+        estimate, _ = log_likelihood(importance_weights(model, images, 500, prior_samples=2_000).log_w)
+    assert abs(float(estimate.mean()) - log_p.mean()) < 0.01
+
+
+def test_codes_from_the_prior_are_left_out_where_all_would_miss():
+    model, x = vae(), torch.rand(3, *IMAGE)
+    last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
+    last.bias.data[3:] = -10.0  # standard deviations of exp(-5): a rate of about 13 nats
+    assert importance_weights(model, x, 7, prior_samples=50_000).log_w.shape == (7, 3)
+    last.bias.data[3:] = -4.0
+    assert importance_weights(model, x, 7, prior_samples=50_000).log_w.shape == (50_007, 3)
+
+
+def test_models_that_cannot_share_codes_go_without():
+    model, x = vae(), torch.rand(3, *IMAGE)
+    model.likelihood = LaplaceLikelihood(decoder, 3)
+    assert importance_weights(model, x, 7, prior_samples=50).log_w.shape == (7, 3)
 
 
 def test_the_stated_standard_error_is_the_spread_of_repeated_estimates():

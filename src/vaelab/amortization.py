@@ -76,11 +76,14 @@ def split(
     steps: int,
     samples: int,
     chunk: int | None = None,
+    prior_samples: int = 0,
     track: Callable[[Iterable], Iterable] = iter,
 ) -> Split:
-    """The gap of images ``(B, 1, H, W)`` in its two parts; bounds and likelihood from ``samples`` codes each."""
+    """The gap of images ``(B, 1, H, W)`` in its two parts; bounds from ``samples`` codes each, the likelihood from
+    ``prior_samples`` more."""
     before = importance_weights(model, x, samples, chunk)
-    after = importance_weights(model, x, samples, chunk, q=optimised(model, x, steps, track))
+    q = optimised(model, x, steps, track)
+    after = importance_weights(model, x, samples, chunk, q=q, prior_samples=prior_samples)
     log_p, variance = log_likelihood(after.log_w)
     return Split(before.elbo, after.elbo, log_p, variance)
 

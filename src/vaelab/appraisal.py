@@ -46,6 +46,7 @@ class Settings:
     """How carefully a model is appraised. Each part's figures keep those settings that it depends on."""
 
     nll_samples: int = 5_000  # K, importance samples per test image
+    prior_samples: int = 100_000  # codes from the prior beside them, shared by a batch, where they can be of use
     precision: str = "auto"  # of the decoder's products for it: 32-true, bf16-mixed, or whichever is exact enough
     chunk: int | None = None  # codes decoded at a time; None: what suits the device
     active_variance: float = ACTIVE_VARIANCE  # of its mean, from which on a latent counts as active
@@ -57,6 +58,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         whole("nll_samples", self.nll_samples, 2)
+        whole("prior_samples", self.prior_samples, 0)
         one_of("precision", self.precision, ("auto", "32-true", "bf16-mixed"))
         if self.chunk is not None:
             whole("chunk", self.chunk)
@@ -118,13 +120,15 @@ def likelihood(subject: Subject) -> Figures:
             error = bf16_error(subject.model.given(labels), first, chunk=settings.chunk)
         bf16 = bf16 or (native and abs(error) < BF16_TOLERANCE)
     means = Mean()
-    batch = max(1, min(BATCH, WEIGHTS // settings.nll_samples))
+    batch = max(1, min(BATCH, WEIGHTS // (settings.nll_samples + settings.prior_samples)))
     for index, (x, labels) in enumerate(
         subject.track(list(subject.images("test", batch=batch)), f"nll, K = {settings.nll_samples:,}")
     ):
         with noise.fixed_noise(x.device, subject.experiment.seed, noise.APPRAISE, index):
             model = subject.model.given(labels)
-            weights = importance_weights(model, x, settings.nll_samples, settings.chunk, bf16)
+            weights = importance_weights(
+                model, x, settings.nll_samples, settings.chunk, bf16, prior_samples=settings.prior_samples
+            )
         log_p, variance = log_likelihood(weights.log_w)
         figures = {"elbo": weights.elbo, "rate": weights.rate, "distortion": weights.distortion, "nll": -log_p}
         means.add({**figures, "nll_variance": variance, "effective_samples": effective_samples(weights.log_w)})
@@ -135,6 +139,7 @@ def likelihood(subject: Subject) -> Figures:
         "nll_stderr": math.sqrt(variance / means.total),
         "gap": -found["elbo"] - found["nll"],
         "codes": settings.nll_samples,
+        "prior_codes": len(weights.log_w) - settings.nll_samples,
         "images": means.total,
         "products": "bf16-mixed" if bf16 else "32-true",
         **({"bf16_error": error} if bf16 else {}),
@@ -251,7 +256,7 @@ def amortizations(subject: Subject) -> Figures:
     x, labels = subject.first("test", settings.amortization_images)
     codes = min(1_000, settings.nll_samples)
     parts = amortization.split(
-        subject.model.given(labels), x, settings.amortization_steps, codes, settings.chunk,
+        subject.model.given(labels), x, settings.amortization_steps, codes, settings.chunk, settings.prior_samples,
         lambda steps: subject.track(steps, "amortization"),
     )  # fmt: skip
     return {**amortization.figures(parts), "codes": codes, "steps": settings.amortization_steps, "images": len(x)}
@@ -283,13 +288,13 @@ def _told_labels(model: LatentVariableModel) -> str | None:
 
 
 PARTS: Mapping[str, Part] = {
-    "likelihood": Part(likelihood, ("nll_samples", "precision"), _no_bound),
+    "likelihood": Part(likelihood, ("nll_samples", "prior_samples", "precision"), _no_bound),
     "latents": Part(latents, ("active_variance",), _no_spread),
     "aggregate": Part(aggregates, ("aggregate_images",), _no_spread),
     "probes": Part(label_probes, ("probe_images",), _told_labels),
     "samples": Part(samples, ("generated",), lambda model: None),
     "amortization": Part(
-        amortizations, ("amortization_images", "amortization_steps", "nll_samples"), _no_outputs
+        amortizations, ("amortization_images", "amortization_steps", "nll_samples", "prior_samples"), _no_outputs
     ),
 }  # fmt: skip
 

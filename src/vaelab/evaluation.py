@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, kl_divergence
 
 from vaelab import noise
 from vaelab.checks import number
+from vaelab.conditionals import BernoulliLikelihood, ContinuousBernoulliLikelihood, GaussianLikelihood
+from vaelab.distributions import pairwise_log_prob
 from vaelab.model import Inference, LatentVariableModel
 
 ACTIVE_VARIANCE = 0.01  # Importance Weighted Autoencoders (Burda et al., 2016), section 5.2
@@ -67,15 +69,27 @@ def importance_weights(
     chunk: int | None = None,
     bf16: bool = False,
     q: Distribution | None = None,
+    prior_samples: int = 0,
 ) -> Weights:
-    """``samples`` weights for each image of ``x`` ``(B, 1, H, W)``, codes from ``q`` instead of q(z|x) where given.
+    """Weights of ``samples`` codes for each image of ``x`` ``(B, 1, H, W)``, from ``q`` instead of q(z|x) where given.
 
     The images are encoded once; about ``chunk`` codes are decoded at a time, or one per image where the images are
     more, which bounds the memory. Another chunk draws other codes of the same kind. With ``bf16`` the decoder's
     matrix products are in bfloat16, and nothing else.
+
+    A q that misses a mode of p(z|x) leaves its mass out, and nothing in the weights tells. So ``prior_samples`` codes
+    from p(z) can be added, the same for all images: each is decoded once and weighed by matrix products. A code's
+    weight is p(x|z) p(z) over the density of the mixture of q and p that all of them come from. Safe and Effective
+    Importance Sampling (Owen and Zhou, 2000). About one in exp(rate) of them falls where an image's posterior is, so
+    they are left out where all would miss, and where a model cannot share codes (``shares_codes``).
     """
     chunk = chunk or (CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK)
     q, p = q or model.encode(x), model.prior(model.posterior)
+    if prior_samples and not (shares_codes(model, x) and _typical_rate(q, p) < math.log(prior_samples)):
+        prior_samples = 0
+    from_q, from_p = (
+        math.log(count / (samples + prior_samples)) if count else -math.inf for count in (samples, prior_samples)
+    )
     log_w, distortion, rate = [], torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x[:, 0, 0, 0])
     for drawn in torch.arange(samples).split(max(1, chunk // len(x))):
         z = q.sample((len(drawn),))
@@ -83,10 +97,37 @@ def importance_weights(
             px = model.decode(z)
         # No latent lies outside the arguments: one Inference per chunk, freed before the next.
         part = Inference(x, z, q, p, px)
-        log_w.append(part.log_px - part.log_ratio)
+        log_w.append(part.log_px + part.log_pz - torch.logaddexp(part.log_qz + from_q, part.log_pz + from_p))
         distortion -= part.log_px.sum(0) / samples
         rate += part.rate * (len(drawn) / samples)
+    for first in range(0, prior_samples, chunk):
+        z = p.sample((min(chunk, prior_samples - first),))
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+            px = model.decode(z)
+        log_px, log_qz, log_pz = pairwise_log_prob(px, x).T, pairwise_log_prob(q, z), p.log_prob(z).unsqueeze(1)
+        log_w.append(log_px + log_pz - torch.logaddexp(log_qz + from_q, log_pz + from_p))
     return Weights(torch.cat(log_w), distortion, rate)
+
+
+def _typical_rate(q: Distribution, p: Distribution) -> float:
+    """KL(q ‖ p), the median over images."""
+    try:
+        rate = kl_divergence(q, p)
+    except NotImplementedError:
+        z = q.sample((10,))
+        rate = (q.log_prob(z) - p.log_prob(z)).mean(0)
+    return float(rate.detach().median())
+
+
+def shares_codes(model: LatentVariableModel, x: Tensor) -> bool:
+    """Whether many codes can be weighed by many images in a matrix product."""
+    return (
+        model.has_continuous_code
+        and model.posterior.factorised
+        and model.classes is None  # whose decoder depends on the image's label
+        and isinstance(model.likelihood, (BernoulliLikelihood, ContinuousBernoulliLikelihood, GaussianLikelihood))
+        and x.device.type != "mps"  # which lacks the float64 that squares want
+    )
 
 
 def bf16_error(model: LatentVariableModel, x: Tensor, samples: int = 100, chunk: int | None = None) -> float:

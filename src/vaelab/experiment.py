@@ -46,6 +46,7 @@ class Experiment(LightningModule):
         lr: (step, steps) -> factor on the learning rate.
         seed: of the noise in training and evaluation.
         nll_samples: importance samples per image for the test's nll; 0 leaves it out.
+        prior_samples: codes from the prior beside them, shared by a batch's images, where they can be of use.
         chunk: how many codes are decoded at a time for it; None for what suits the device.
         active_variance: of its mean, from which on a latent counts as active.
         config: what is stored in checkpoints to say what was trained; plain types only, so that
@@ -61,6 +62,7 @@ class Experiment(LightningModule):
         lr: Schedule,
         seed: int = 0,
         nll_samples: int = 100,
+        prior_samples: int = 2_000,
         chunk: int | None = None,
         active_variance: float = ACTIVE_VARIANCE,
         config: dict | None = None,
@@ -80,6 +82,7 @@ class Experiment(LightningModule):
         self.nll_samples = whole("evaluation.nll_samples", nll_samples, 0)
         if self.nll_samples == 1:
             raise ValueError("evaluation.nll_samples must be at least 2 for a standard error (0: none), got 1")
+        self.prior_samples = whole("evaluation.prior_samples", prior_samples, 0)
         self.chunk = None if chunk is None else whole("evaluation.chunk", chunk)
         self.active_units = ActiveUnits(active_variance)
         self.config = config or {}
@@ -222,7 +225,8 @@ class Experiment(LightningModule):
             if self.has_spread:
                 self.active_units.add(inference.q.mean)
             if model.has_bound and self.nll_samples:
-                weights = importance_weights(model, x, self.nll_samples, self.chunk)
+                weights = importance_weights(model, x, self.nll_samples, self.chunk, prior_samples=self.prior_samples)
+                self.prior_codes = len(weights.log_w) - self.nll_samples
                 estimate, figures["nll_variance"] = log_likelihood(weights.log_w)
                 figures["nll"] = -estimate
             self.means.add(figures)
@@ -234,6 +238,7 @@ class Experiment(LightningModule):
         self.tested_images = self.means.total
         if "nll" in results:
             results["nll_samples"] = self.nll_samples
+            results["nll_prior_samples"] = self.prior_codes
             results["nll_stderr"] = (results.pop("nll_variance") / self.tested_images) ** 0.5
             results["gap"] = -results["elbo"] - results["nll"]
         if self.has_spread:

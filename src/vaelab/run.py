@@ -183,7 +183,11 @@ def make_experiment(config: dict) -> Experiment:
         *(instantiate(config[part], _convert_="all") for part in ("model", "loss", "beta", "optimizer", "lr")),
         seed=seed,
         # Of a run that is reopened, the options that there were when it was made.
-        **{name: evaluation[name] for name in ("nll_samples", "chunk", "active_variance") if name in evaluation},
+        **{
+            name: evaluation[name]
+            for name in ("nll_samples", "prior_samples", "chunk", "active_variance")
+            if name in evaluation
+        },
         config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
     )
 
