@@ -290,4 +290,5 @@ def save(drawn: Mapping[str, np.ndarray], folder: Path) -> None:
     """As ``folder``/<name>.png."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in drawn.items():
-        Image.fromarray(picture).save(folder / f"{name}.png", optimize=True)
+        grey = (picture == picture[..., :1]).all()  # as most are: half the bytes
+        Image.fromarray(picture[..., 0] if grey else picture).save(folder / f"{name}.png", optimize=True)

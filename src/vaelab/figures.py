@@ -58,7 +58,9 @@ def _figure_of_sheet(page: np.ndarray, title: str, rows: Sequence[str] = ()) -> 
         figure.text(6 / (left + width), middle, title, fontsize=size, color=INK, va="center")
     for index, name in enumerate(rows):
         middle = (len(rows) - index - 0.5) / len(rows) * height / (top + height)
-        figure.text((left - 8) / (left + width), middle, name, fontsize=FONT, color=INK, ha="right", va="center")
+        figure.text(
+            (left - 8) / (left + width), middle, name.strip(), fontsize=FONT, color=INK, ha="right", va="center"
+        )
     return figure
 
 
@@ -156,6 +158,7 @@ def kl_bars(kl: Sequence[float], linear: Sequence[float] | None = None, title: s
         axes.plot(range(1, len(linear) + 1), linear, color=VAL, marker="_", linewidth=0, markersize=9, label="linear")
         axes.legend(frameon=False, fontsize=FONT - 1)
     _dress(axes, "", "latent, by its KL term", "KL, nats per image")
+    axes.set_xlim(0.4, len(kl) + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
     return figure
 
