@@ -20,19 +20,24 @@ AT_A_TIME = 1_000
 def work() -> None:
     parser = tool.parser(__doc__)
     tool.add_target(parser, KINDS)
-    parser.add_argument("--split", default="test", choices=["train", "val", "test"], help="of the run's data")
+    parser.add_argument("--split", choices=["train", "val", "test"], help="of the run's data (default: test)")
     tool.add_images(parser, "--images")
     arguments = parser.parse_args()
     file = tool.target(arguments, KINDS)
+    if arguments.images and arguments.split:
+        raise ValueError("--split is of the run's own data: leave it out, or --images")
+    if not arguments.images and (arguments.invert or arguments.label is not None):
+        raise ValueError("--invert and --label are for --images: leave them out")
+    split = arguments.split or "test"
     paths = image_files.find(arguments.images or [])
     experiment, data = tool.open_run(arguments, reads_data=not paths)
     if paths:
         pixels, labels = tool.own_images(arguments, paths, experiment.model)
         names = {"file": np.array([str(path) for path in paths])}
     else:
-        images = data.sets[arguments.split]
+        images = data.sets[split]
         if not len(images):
-            raise ValueError(f"--split {arguments.split}: this run's data hold no such images")
+            raise ValueError(f"--split {split}: this run's data hold no such images")
         pixels, labels = images.images, images.labels
         names = {"label": labels.numpy()}
     means, stds = [], []
@@ -40,20 +45,21 @@ def work() -> None:
     with torch.no_grad(), noise.fixed_noise(experiment.device, noise.EVALUATE):
         for part, given in tool.progress(list(parts), "codes"):
             q = experiment.model.given(given.to(experiment.device)).encode(
-                data.scale(part, drawn=bool(paths)).to(experiment.device)
+                data.scale(part, drawn=True).to(experiment.device)
             )
             means.append(q.mean.cpu().numpy())
             stds.append(q.variance.sqrt().cpu().numpy())
     codes = {"mean": np.concatenate(means), "std": np.concatenate(stds)}
-    if file.suffix == ".npz":
-        np.savez_compressed(file, **codes, **names)
-    else:
-        columns = {
-            f"{short}{latent}": codes[kind][:, latent]
-            for kind, short in (("mean", "z"), ("std", "std"))
-            for latent in range(codes[kind].shape[1])
-        }
-        pd.DataFrame({**names, **columns}).to_parquet(file)
+    columns = {
+        f"{short}{latent}": codes[kind][:, latent]
+        for kind, short in (("mean", "z"), ("std", "std"))
+        for latent in range(codes[kind].shape[1])
+    }
+    with tool.writing(file) as part:
+        if file.suffix == ".npz":
+            np.savez_compressed(part, **codes, **names)
+        else:
+            pd.DataFrame({**names, **columns}).to_parquet(part)
     print(f"{file}: {len(pixels):,} codes of {codes['mean'].shape[1]} latents")
 
 

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
+from yaml import YAMLError
 
 from vaelab import tool
 from vaelab.appraisal import PARTS, Settings, Subject, asked, find
@@ -43,13 +44,15 @@ def options(words: list[str]) -> tuple[Switches, Settings]:
             made.append(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.from_dotlist(given))))
         except OmegaConfBaseException as error:
             raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        except YAMLError as error:
+            raise ValueError(f"cannot read {' '.join(given)}: write option=value") from error
     return tuple(made)
 
 
 def show(part: str, figures: dict) -> None:
     """One part as a table."""
-    if "lacking" in figures:
-        print(f"{part}: none, {figures['lacking']}\n")
+    if "lacking" in figures or "error" in figures:
+        print(f"{part}: none, {figures.get('lacking') or figures['error']}\n")
         return
     table = Table(title=part, title_justify="left", show_header=False)
     for name, value in figures.items():
@@ -67,7 +70,7 @@ def written(value: object) -> str:
 
 def work() -> None:
     defaults = [
-        f"{field.name}={str(field.default).lower() if isinstance(field.default, bool) else field.default}"
+        f"{field.name}={OmegaConf.to_yaml([field.default])[2:].strip()}"
         for kind in (Switches, Settings)
         for field in dataclasses.fields(kind)
     ]
@@ -76,7 +79,7 @@ def work() -> None:
     arguments = parser.parse_args()
     switches, settings = options(arguments.options)
     wanted = [part for part in PARTS if getattr(switches, part)]
-    known = read_results(arguments.run).get("evaluation", {})
+    known = read_results(arguments.run).get("evaluation", {})  # "error" alone is no answer: that is tried again
     new = [
         part for part in wanted if switches.recompute or known.get(part, {}).get("asked") != asked(part, settings)
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from vaelab.evaluation import bounds, squared_error
 
 KINDS = (".png",)
 ROW = 10
+MOST = 500
 SAMPLES = 100
 
 
@@ -24,21 +25,31 @@ def work() -> None:
     arguments = parser.parse_args()
     file = tool.target(arguments, KINDS)
     paths = image_files.find(arguments.images)
+    if len(paths) > MOST:
+        raise ValueError(
+            f"a picture holds at most {MOST} images, got {len(paths)}: name fewer, or take scripts/encode.py"
+        )
     experiment, data = tool.open_run(arguments, reads_data=False)
     pixels, labels = tool.own_images(arguments, paths, experiment.model)
-    model = experiment.model.given(labels)
+    originals, shown, lines = [], [], []
     with torch.no_grad(), noise.fixed_noise(labels.device, noise.EVALUATE):
-        x = data.scale(pixels, drawn=True).to(labels.device)
-        inference = model(x, SAMPLES)
-        shown = model.reconstruct(inference.q)
-        found = {"squared_error": squared_error(model, inference), **bounds(inference, model.has_bound)}
+        for part, given in zip(pixels.split(ROW), labels.split(ROW), strict=True):
+            model, x = experiment.model.given(given), data.scale(part, drawn=True).to(given.device)
+            inference = model(x, SAMPLES)
+            originals.append(x)
+            shown.append(model.reconstruct(inference.q))
+            found = {"squared_error": squared_error(model, inference), **bounds(inference, model.has_bound)}
+            values = zip(*(value.tolist() for value in found.values()), strict=True)
+            lines += [
+                ", ".join(f"{name} {number:.2f}" for name, number in zip(found, row, strict=True)) for row in values
+            ]
     rows = {}
-    for start in range(0, len(x), ROW):
-        rows[f"originals {start + 1}"] = x[start : start + ROW]
-        rows[f"reconstructions {start + 1}"] = shown[start : start + ROW]
-    figures.rows(rows).savefig(file)
-    for index, path in enumerate(paths):
-        print(f"{path}: " + ", ".join(f"{name} {float(value[index]):.2f}" for name, value in found.items()))
+    for number, (row, back) in enumerate(zip(originals, shown, strict=True)):
+        rows[f"originals {number * ROW + 1}"], rows[f"reconstructions {number * ROW + 1}"] = row, back
+    with tool.writing(file) as part:
+        figures.rows(rows).savefig(part)
+    for path, line in zip(paths, lines, strict=True):
+        print(f"{path}: {line}")
     print(file)
 
 

@@ -4,7 +4,8 @@
     python scripts/sample.py outputs/runs/two samples.npy --count 10000 --temperature 0.8 --seed 1
     python scripts/sample.py outputs/runs/conditional sevens.png --label 7
 
-Arrays are float32 (count, 1, 28, 28) in [0, 1]. Pixels are the likelihood's means, or with --noise drawn from it.
+Arrays are float32 (count, 1, 28, 28). Pixels are the likelihood's means, in [0, 1], or with --noise drawn from it; a
+Gaussian's or Laplace's may leave that range.
 """
 
 import math
@@ -44,12 +45,13 @@ def work() -> None:
     with torch.no_grad(), noise.fixed_noise(labels.device, arguments.seed, noise.PICTURES):
         parts = tool.progress(labels.split(AT_A_TIME), "samples")
         images = torch.cat([prior_images(model, part, arguments.noise, temperature).cpu() for part in parts])
-    if file.suffix == ".npy":
-        np.save(file, images.numpy())
-    elif file.suffix == ".pt":
-        torch.save(images, file)
-    else:
-        figures.samples(images, columns=math.ceil(math.sqrt(count))).savefig(file)
+    with tool.writing(file) as part:
+        if file.suffix == ".npy":
+            np.save(part, images.numpy())
+        elif file.suffix == ".pt":
+            torch.save(images, part)
+        else:
+            figures.samples(images, columns=math.ceil(math.sqrt(count))).savefig(part)
     print(file)
 
 

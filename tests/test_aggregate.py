@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from vaelab.aggregate import bounded, stratified
 from vaelab.conditionals import ChainPosterior, FlowPosterior
-from vaelab.distributions import diagonal_normal
+from vaelab.distributions import Mixture, diagonal_normal
 
 
 def log_qz(q, z, population):
@@ -91,6 +91,18 @@ def test_the_aggregate_of_few_images_is_that_of_numerical_integration():
     for one in found[:10]:  # a single latent has no total correlation to tell from that of the joint
         assert one["total_correlation_upper"] == pytest.approx(0, abs=1e-9)
         assert one["dimension_kl"] == pytest.approx(one["marginal_kl_upper"])
+
+
+def test_what_is_no_sum_over_dimensions_is_not_called_one():
+    """A prior with two modes that q(z) fills: its marginals are right, and log p(z) is no sum over them."""
+    torch.manual_seed(0)
+    side = torch.where(torch.rand(800) < 0.5, 3.0, -3.0)[:, None].expand(-1, 4)
+    q = diagonal_normal(side, torch.ones(800, 4))
+    p = Mixture(torch.zeros(2), diagonal_normal(torch.tensor([[3.0] * 4, [-3.0] * 4]), torch.ones(2, 4)))
+    found = bounded(q, p, factorised=True)
+    assert "dimension_kl" not in found
+    assert found["product_kl"] == pytest.approx(-3 * math.log(2), abs=0.1)
+    assert set(stratified(q, p, q.sample((1,)), 800)) == {"mutual_information", "total_correlation", "product_kl"}
 
 
 @pytest.mark.parametrize("kind", [ChainPosterior, FlowPosterior])

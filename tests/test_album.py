@@ -30,7 +30,8 @@ def book(data, *overrides, **options) -> Album:
     [
         ([], EVERY),
         (["latent=2"], EVERY | {"manifold"}),
-        (["latent=2", "prior=mixture", "prior.components=3"], EVERY - {"kl_per_latent"} | {"manifold"}),
+        (["latent=2", "prior=mixture", "prior.components=3"], EVERY - {"kl_per_latent"}),
+        (["model=hvae", "latent=5", "bottom=3"], EVERY - {"kl_per_latent"}),
         (["latent=1"], EVERY),
         (["model=ae"], EVERY - {"ranked_samples", "kl_per_latent", "posterior_std"}),
         (
@@ -94,6 +95,35 @@ def test_traversals_begin_with_the_latent_that_carries_most(data, monkeypatch):
     for images in rows.values():
         assert images.shape[0] == album.TRAVERSAL
         assert not torch.allclose(images[0], images[-1])
+
+
+def test_traversals_are_over_the_prior_and_leave_out_what_the_decoder_does_not_see(data, monkeypatch):
+    calls, walked = shown(monkeypatch, "rows"), []
+    original = album.walks.traversal
+    monkeypatch.setattr(album.walks, "traversal", lambda *given: walked.append(given) or original(*given))
+    book(data, "model=hvae", "latent=5", "bottom=3")._draw(album.traversal)
+    assert list(calls[0][0]) == ["z0", "z1", "z2"]
+    walked.clear()
+    opened = book(data, "prior=vamp", "prior.components=4", "latent=2")
+    opened.model.posterior.network[-1][-1].bias.data[:2] += torch.tensor([50.0, -30.0])
+    opened._draw(album.traversal)
+    for (_, latent, values), centre in zip(walked, (50, -30), strict=True):
+        assert abs(float(values.median()) - centre) < 10, latent
+
+
+def test_a_picture_that_fails_is_told_and_leaves_the_others(data, monkeypatch, caplog):
+    monkeypatch.setattr(figures, "spread", lambda *_: 1 / 0)
+    with caplog.at_level("WARNING", logger="vaelab"):
+        assert set(book(data).finished()) == EVERY - {"posterior_std"}
+    assert "no picture of posterior_std: ZeroDivisionError" in caplog.text
+
+
+def test_a_handful_of_images_is_enough(caplog):
+    data = small_data(test=6, train=64)
+    data.setup()
+    with caplog.at_level("WARNING", logger="vaelab"):
+        assert set(book(data, projection="tsne").finished()) == EVERY
+    assert caplog.text == ""
 
 
 def test_samples_are_ranked_by_their_likelihood(data, monkeypatch):

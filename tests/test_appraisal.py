@@ -11,7 +11,13 @@ from vaelab.appraisal import PARTS, Settings, Subject, asked, find
 from vaelab.evaluation import importance_weights, log_likelihood
 
 QUICK = Settings(
-    nll_samples=20, aggregate_images=100, probe_images=200, generated=100, amortization_images=10, amortization_steps=20
+    nll_samples=20,
+    prior_samples=500,
+    aggregate_images=100,
+    probe_images=200,
+    generated=100,
+    amortization_images=10,
+    amortization_steps=20,
 )
 
 
@@ -70,7 +76,7 @@ def test_the_same_settings_find_the_same_figures(data, cache):
 
 
 def test_the_likelihood_is_that_of_the_weights_and_the_identity_holds(data, cache):
-    judged = subject(data, cache, settings=Settings(nll_samples=400, precision="32-true"))
+    judged = subject(data, cache, settings=Settings(nll_samples=400, prior_samples=0, precision="32-true"))
     figures = find("likelihood", judged)
     x, _ = next(judged.images("test"))
     torch.manual_seed(1)
@@ -81,6 +87,10 @@ def test_the_likelihood_is_that_of_the_weights_and_the_identity_holds(data, cach
     assert figures["gap"] == pytest.approx(-figures["elbo"] - figures["nll"])
     assert 1 < figures["effective_samples"] < 400
     assert (figures["images"], figures["codes"], figures["products"]) == (150, 400, "32-true")
+    assert figures["prior_codes"] == 0
+    helped = find("likelihood", subject(data, cache, settings=Settings(nll_samples=400, prior_samples=3_000)))
+    assert helped["prior_codes"] == 3_000
+    assert helped["nll"] == pytest.approx(figures["nll"], abs=0.05)
 
 
 def test_bfloat16_is_taken_where_it_is_exact_enough_alone(data, cache, monkeypatch):
@@ -110,6 +120,20 @@ def test_a_beta_that_drowns_everything_leaves_the_linear_model_nothing(data, cac
     figures = find("latents", subject(data, cache, "beta.weight=100000"))
     assert (figures["linear_kept"], figures["linear_kl"]) == (0, [0, 0, 0])
     assert "linear_kl" not in find("latents", subject(data, cache, "beta.weight=0"))
+
+
+@pytest.mark.parametrize(
+    "overrides", [["loss=capacity", "beta.weight=100"], ["loss=tc"], ["model=noisy_ae"], ["model=cvae"]]
+)
+def test_there_is_no_linear_model_where_beta_is_no_weight_of_the_kl_term_of_x(data, cache, overrides):
+    assert "linear_kl" not in find("latents", subject(data, cache, *overrides))
+
+
+def test_a_part_that_fails_says_so_and_is_no_traceback(data, cache, monkeypatch, caplog):
+    monkeypatch.setattr(appraisal, "spectrum", lambda *_: torch.linalg.inv(torch.zeros(2, 2)))
+    figures = find("latents", subject(data, cache))
+    assert "LinAlgError" in figures["error"]
+    assert "latents could not be found" in caplog.text
 
 
 def test_the_noise_of_the_linear_model_is_the_likelihood_s_where_it_has_one(data, cache):

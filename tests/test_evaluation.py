@@ -92,8 +92,8 @@ def test_nll_of_a_trained_model_with_two_latents_is_that_of_a_grid():
         exact = torch.cat(rows, 1).logsumexp(1) + 2 * math.log(2 * reach / (side - 1))
         estimate, _ = log_likelihood(importance_weights(model, images, 1_000, prior_samples=100_000).log_w)
         alone, _ = log_likelihood(importance_weights(model, images, 1_000).log_w)
-    assert abs(float((estimate - exact).mean())) < 0.01
-    assert float((exact - alone).max()) > 0.2  # one image at least
+    assert abs(float((estimate - exact).mean())) < 0.02
+    assert float((exact - alone).mean()) > 0.1
 
 
 def test_codes_from_the_prior_do_no_harm_where_the_posterior_is_exact(images):

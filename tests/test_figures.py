@@ -121,6 +121,15 @@ def test_schedules_have_a_panel_each():
     assert list(figure.axes[1].lines[0].get_ydata()[[0, 500]]) == [0, 0.5]
 
 
+def test_a_title_is_shortened_before_it_is_too_small_to_read():
+    figure = figures.kl_bars([1.0], title="a very long name " * 12)
+    (title,) = figure.texts
+    assert title.get_fontsize() >= figures.LEAST_FONT
+    assert title.get_text().endswith("…")
+    picture = figures.pixels(figure)
+    assert (picture[:20, -3:] == 255).all()
+
+
 @pytest.mark.parametrize("title", ["short", "a very long title " * 8])
 def test_titles_stay_within_the_picture(title):
     picture = figures.pixels(figures.samples(torch.zeros(64, 1, 28, 28), title))

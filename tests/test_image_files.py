@@ -51,6 +51,28 @@ def test_what_is_transparent_is_background(tmp_path):
     assert int((image_files.read([tmp_path / "ink.png"], SHAPE, invert=True) > 0).sum()) == 36
 
 
+def test_sixteen_bits_are_scaled_and_not_cut(tmp_path):
+    pixels = np.full((28, 28), 60_000, np.uint16)
+    pixels[5:9, 5:9] = 5_000
+    Image.fromarray(pixels).save(tmp_path / "scan.png")
+    read = image_files.read([tmp_path / "scan.png"], SHAPE)
+    assert (int(read.max()), int(read.min())) == (60_000 // 257, 5_000 // 257)
+    Image.fromarray(pixels.astype(np.float32) / 65_535).save(tmp_path / "scan.tiff")
+    with pytest.raises(ValueError, match="floating-point numbers; save it with 8 or 16 bits"):
+        image_files.read([tmp_path / "scan.tiff"], SHAPE)
+
+
+def test_a_photo_is_turned_as_its_camera_was(tmp_path):
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[:, :5] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+    read = image_files.read([tmp_path / "photo.png"], SHAPE)[0, 0]
+    assert int(read[:5].min()) == 255
+    assert int(read[5:].max()) == 0
+
+
 @pytest.mark.parametrize("damage", ["text", "half"])
 def test_a_damaged_image_is_named(folder, damage):
     content = (folder / "b.png").read_bytes()

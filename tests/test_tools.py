@@ -1,5 +1,6 @@
 """The tools in scripts/ on finished runs: what they write, and what they say to what is wrong."""
 
+import concurrent.futures
 import importlib.util
 import json
 import shutil
@@ -14,7 +15,7 @@ from conftest import ROOT, SMALL, train
 from PIL import Image
 
 from vaelab import appraisal
-from vaelab.results import read_results
+from vaelab.results import add_evaluation, read_results
 from vaelab.run import reopen
 
 
@@ -42,7 +43,8 @@ def tool(monkeypatch, tmp_path, capsys):
 @pytest.fixture(scope="session")
 def conditional(tmp_path_factory):
     folder = tmp_path_factory.mktemp("conditional")
-    status, out, err = train(folder, *SMALL, "model=cvae", "name=cvae", "epochs=1", "evaluation.parts=[]")
+    options = ("model=cvae", "name=cvae", "epochs=1", "evaluation.parts=[]", "pictures.projector=true")
+    status, out, err = train(folder, *SMALL, *options)
     assert status == 0, out + err
     return folder / "outputs" / "runs" / "cvae"
 
@@ -66,7 +68,14 @@ def digits(tmp_path):
 
 # ---- evaluate --------------------------------------------------------------------------------------------------
 
-FEW = ("nll_samples=10", "aggregate_images=100", "probe_images=100", "generated=50", "samples=false")
+FEW = (
+    "nll_samples=10",
+    "prior_samples=500",
+    "aggregate_images=100",
+    "probe_images=100",
+    "generated=50",
+    "samples=false",
+)
 
 
 def test_an_evaluation_is_printed_and_kept_and_not_done_twice(tool, copied, monkeypatch):
@@ -89,6 +98,13 @@ def test_an_evaluation_is_printed_and_kept_and_not_done_twice(tool, copied, monk
     assert read_results(copied)["evaluation"]["probes"]["time_s"] != kept["probes"]["time_s"]
 
 
+def test_evaluations_at_once_lose_nothing_of_each_other(copied):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: add_evaluation(copied, f"part {number}", {"found": number}), range(60)))
+    kept = read_results(copied)["evaluation"]
+    assert [kept[f"part {number}"]["found"] for number in range(60)] == list(range(60))
+
+
 def test_what_the_run_itself_found_is_kept(finished):
     kept = read_results(finished)["evaluation"]
     assert set(kept) == {"latents", "aggregate", "probes"}
@@ -97,7 +113,9 @@ def test_what_the_run_itself_found_is_kept(finished):
 
 def test_amortization_is_asked_for(tool, copied):
     others = [f"{part}=false" for part in appraisal.PARTS if part != "amortization"]
-    wrong, out = tool("evaluate", copied, *others, "amortization=true", "amortization_images=20", "nll_samples=50")
+    wrong, out = tool(
+        "evaluate", copied, *others, "amortization=true", "amortization_images=20", "nll_samples=50", "prior_samples=0"
+    )
     assert wrong is None
     found = read_results(copied)["evaluation"]["amortization"]
     assert (found["images"], found["codes"]) == (20, 50)
@@ -113,6 +131,7 @@ def test_amortization_is_asked_for(tool, copied):
         ("nll_samples=many", "nll_samples: Value 'many' of type 'str' could not be converted to Integer"),
         ("nll_samples=1", "nll_samples must be a whole number of at least 2, got 1"),
         ("amortization=perhaps", "amortization: Value 'perhaps' is not a valid bool"),
+        ("nll_samples=[1,2", "cannot read nll_samples=[1,2: write option=value"),
     ],
 )
 def test_a_wrong_option_is_one_line(tool, copied, word, line):
@@ -182,6 +201,22 @@ def test_nothing_is_overwritten_unasked(tool, finished, tmp_path):
     assert "at most 1024 images" in tool("sample", finished, tmp_path / "big.png", "--count", 2_000)[0]
 
 
+def test_the_projector_has_codes_labels_and_little_pictures(conditional):
+    config = (conditional / "projector_config.pbtxt").read_text()
+    assert "codes" in config
+    (folder,) = (path.parent for path in conditional.rglob("sprite.png"))
+    assert len((folder / "tensors.tsv").read_text().splitlines()) == 200
+    assert len((folder / "metadata.tsv").read_text().splitlines()) == 200
+    assert "evaluation" not in read_results(conditional)
+
+
+def test_drawn_pixels_are_the_likelihood_s_own(tool, finished, tmp_path):
+    tool("sample", finished, tmp_path / "mean.npy", "--count", 2_000)
+    tool("sample", finished, tmp_path / "drawn.npy", "--count", 2_000, "--noise")
+    mean, drawn = np.load(tmp_path / "mean.npy"), np.load(tmp_path / "drawn.npy")
+    assert abs(mean.mean() - drawn.mean()) < 0.01
+
+
 # ---- encode ----------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +229,25 @@ def test_codes_of_the_test_images_are_the_posterior_s(tool, finished, tmp_path):
     np.testing.assert_allclose(codes["mean"], q.mean, atol=1e-5)
     np.testing.assert_allclose(codes["std"], q.stddev, atol=1e-5)
     np.testing.assert_array_equal(codes["label"], data.sets["test"].labels)
+
+
+def test_training_images_are_binarised_as_the_model_saw_them(tool, tmp_path):
+    options = ("data.binarize=dynamic", "name=dynamic", "epochs=1", "evaluation.parts=[]")
+    assert train(tmp_path, *SMALL, *options)[0] == 0
+    run = tmp_path / "outputs" / "runs" / "dynamic"
+    assert tool("encode", run, tmp_path / "codes.npz", "--split", "train")[0] is None
+    experiment, data = reopen(run)
+    images = data.sets["train"].images
+    with torch.no_grad():
+        grey, drawn = (experiment.model.encode(data.scale(images, drawn=drawn)).mean for drawn in (False, True))
+    codes = torch.from_numpy(np.load(tmp_path / "codes.npz")["mean"])
+    assert float((codes - drawn).abs().mean()) > 0  # another draw
+    assert abs(float(codes.std() - drawn.std())) < abs(float(codes.std() - grey.std()))
+
+
+@pytest.mark.parametrize("option", [["--split", "val", "--images", "x"], ["--invert"], ["--label", "3"]])
+def test_options_that_would_be_ignored_are_refused(tool, finished, tmp_path, option):
+    assert "leave" in tool("encode", finished, tmp_path / "codes.npz", *option)[0]
 
 
 def test_a_table_has_a_column_for_every_latent_and_a_row_for_every_file(tool, finished, tmp_path, digits):
@@ -275,6 +329,7 @@ def test_what_is_exported_agrees_with_the_model(tool, finished, conditional, tmp
         ("unfinished", "has no results.json: the run is not finished, or this is no run"),
         ("failed", "failed (the loss became nan), so it has no weights to look at"),
         ("truncated results", "results.json is damaged"),
+        ("other results", "results.json is damaged: it does not hold what a run writes there"),
         ("truncated checkpoint", "best.ckpt is no checkpoint, or a damaged one"),
         ("no configuration", "its files do not describe a model with its weights (FileNotFoundError"),
         ("other configuration", "its files do not describe a model with its weights (RuntimeError"),
@@ -292,6 +347,8 @@ def test_a_run_that_cannot_be_opened_is_one_line(tool, copied, tmp_path, damage,
         results.write_text('{"status": "failed", "error": "the loss became nan"}')
     elif damage == "truncated results":
         results.write_text(results.read_text()[:200])
+    elif damage == "other results":
+        results.write_text("[]")
     elif damage == "truncated checkpoint":
         best.write_bytes(best.read_bytes()[:1_000])
     elif damage == "no configuration":
@@ -311,7 +368,6 @@ def test_a_run_that_cannot_be_opened_is_one_line(tool, copied, tmp_path, damage,
 
 
 def test_a_device_that_is_not_there_is_one_line(tool, finished, tmp_path):
-    assert "--device must be one of cpu, cuda, mps, auto" not in str(tool("sample", finished, tmp_path / "s.png")[0])
     assert "--device must be one of auto, cpu, cuda, mps, got 'tpu'" in str(
         tool("sample", finished, tmp_path / "t.png", "--device", "tpu")[0]
     )

@@ -2,6 +2,9 @@
 
     E KL(q(z|x) ‖ p(z)) = I(x; z) + KL(q(z) ‖ p(z)),   KL(q(z) ‖ p(z)) = TC(z) + sum_d KL(q(z_d) ‖ p(z_d))
 
+the last sum only where p(z) is a product over latents; elsewhere what stands there, the mean of sum_d log q(z_d) -
+log p(z), may be negative, and is called ``product_kl``.
+
 ELBO surgery (Hoffman and Johnson, 2016); Isolating Sources of Disentanglement in Variational Autoencoders (Chen et
 al., 2018).
 """
@@ -11,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent
 
 from vaelab.distributions import pairwise_log_prob
 
@@ -44,8 +47,12 @@ def stratified(q: Distribution, p: Distribution, z: Tensor, population: int) -> 
     return {
         "mutual_information": q.log_prob(z) - log_qz,
         "total_correlation": log_qz - log_qz_product,
-        "dimension_kl": log_qz_product - p.log_prob(z),
+        _last_part(p): log_qz_product - p.log_prob(z),
     }
+
+
+def _last_part(p: Distribution) -> str:
+    return "dimension_kl" if isinstance(p, Independent) else "product_kl"
 
 
 def bounded(
@@ -93,7 +100,7 @@ def bounded(
         figures |= {
             "total_correlation_lower": max(0.0, least - marginals),
             "total_correlation_upper": most - marginals,
-            "dimension_kl": marginals - log_pz,
+            _last_part(p): marginals - log_pz,
         }
     return figures
 

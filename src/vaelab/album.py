@@ -3,6 +3,7 @@
 A picture that a model has no meaning for is left out: an auto-encoder's KL terms, a mixture's interpolation.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
+from torch.distributions import Normal
 
 from vaelab import appraisal, figures, noise, walks
 from vaelab.checks import one_of
@@ -32,10 +34,13 @@ BETWEEN = (0, 2)  # test images whose codes the ways lead between: in MNIST a 7 
 WAY = 11
 TRAVERSED = 12  # latents at most
 TRAVERSAL = 11
-SCATTERED = 5_000  # test images
+SCATTERED, LEAST_SCATTERED = 5_000, 5  # test images
 RANKED = 2_000  # test images, for the hardest and the easiest
 RANKING_SAMPLES = 50  # importance samples for ranking
 PSEUDO_INPUTS = 64
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -66,7 +71,7 @@ class Album:
 
     def in_progress(self) -> dict[str, np.ndarray]:
         """What is worth watching during the training."""
-        return self._draw(samples, reconstructions, manifold)
+        return self._draw(*WATCHED)
 
     def finished(self) -> dict[str, np.ndarray]:
         """All that the model has."""
@@ -81,7 +86,11 @@ class Album:
         with torch.no_grad():
             for picture in pictures:
                 with noise.fixed_noise(self.device, self.experiment.seed, noise.PICTURES):
-                    figure = picture(self)
+                    try:
+                        figure = picture(self)
+                    except Exception as error:  # a training is not lost for a picture
+                        log.warning(f"no picture of {picture.__name__}: {type(error).__name__}: {error}")
+                        continue
                 if figure is not None:
                     drawn[picture.__name__] = figures.pixels(figure)
         return drawn
@@ -144,27 +153,35 @@ def interpolation(album: Album) -> Figure | None:
 
 
 def traversal(album: Album) -> Figure | None:
-    """One latent at a time over its prior's range, the others at a test image's code, by their KL terms."""
+    """One latent at a time over the middle 99 % of its prior, the others at a test image's code, by their KL terms."""
     model = album.model
     if not model.has_continuous_code:
         return None
     x, labels = album.test(1)
     start = model.given(labels).encode(x).mean[0]
-    values = torch.linspace(-walks.REACH, walks.REACH, TRAVERSAL, device=album.device)
+    shares = Normal(0.0, 1.0).cdf(torch.linspace(-walks.REACH, walks.REACH, TRAVERSAL)).to(album.device)
+    # What nothing held to a prior has the range of its own codes.
+    ranges = (
+        walks.quantiles(model.prior(model.posterior), shares)
+        if model.has_bound
+        else _means(album)[0].quantile(shares, 0)
+    )
     kl = _kl_per_latent(album)
-    order = range(len(start)) if kl is None else kl.argsort(descending=True).tolist()
+    seen = range(len(start))[: model.visible]
+    order = seen if kl is None else kl.argsort(descending=True).tolist()
     rows = {}
     for latent in list(order)[:TRAVERSED]:
         given = model.given(labels.expand(TRAVERSAL))
         name = f"z{latent}" if kl is None else f"z{latent}, {float(kl[latent]):.2f} nats"
-        rows[name] = given.decode(walks.traversal(start, latent, values)).mean
-    return figures.rows(rows, album.titled(f"one latent from {-walks.REACH:g} to {walks.REACH:g}"))
+        rows[name] = given.decode(walks.traversal(start, latent, ranges[:, latent])).mean
+    whose = "the prior's" if model.has_bound else "the codes'"
+    return figures.rows(rows, album.titled(f"one latent over {whose} range"))
 
 
 def manifold(album: Album) -> Figure | None:
-    """The plane of two latents, by the prior's quantiles."""
+    """The plane of two latents, by the quantiles of a prior in which they are independent."""
     model = album.model
-    if not model.has_continuous_code or model.classes is not None or _latents(album) != 2:
+    if not model.has_continuous_code or model.classes is not None or _latents(album) != 2 or not model.prior.factorised:
         return None
     z = walks.plane(model.prior(model.posterior), MANIFOLD_SIDE)
     title = album.titled("z₁ rightwards, z₂ upwards, by the prior's quantiles")
@@ -173,7 +190,7 @@ def manifold(album: Album) -> Figure | None:
 
 def codes(album: Album) -> Figure | None:
     """Posterior means of test images, in the colours of their labels."""
-    if not album.model.has_continuous_code:
+    if not album.model.has_continuous_code or len(album.data.sets["test"]) < LEAST_SCATTERED:
         return None
     means, labels = _means(album)
     points, names = project(means, labels, album.projection)
@@ -228,6 +245,9 @@ def pseudo_inputs(album: Album) -> Figure | None:
     return figures.samples(prior.pseudo_inputs[:PSEUDO_INPUTS], album.titled("pseudo-inputs"), COLUMNS)
 
 
+WATCHED = (samples, reconstructions, manifold)
+
+
 def curves(album: Album) -> Figure | None:
     if album.directory is None or album.experiment.is_solved or not (album.directory / "metrics.csv").is_file():
         return None
@@ -247,7 +267,10 @@ def project(means: Tensor, labels: Tensor, projection: str) -> tuple[Tensor, tup
         return means, ("z₁", "z₂")
     if latent == 1:
         return torch.cat([means, labels[:, None].to(means.dtype)], 1), ("z", "label")
-    found = torch.from_numpy(projector(projection).fit_transform(means.cpu().double().numpy())).float()
+    chosen = projector(projection)
+    if isinstance(chosen, TSNE):
+        chosen.set_params(perplexity=min(chosen.perplexity, (len(means) - 1) / 3))
+    found = torch.from_numpy(chosen.fit_transform(means.cpu().double().numpy())).float()
     return found, (f"{projection} 1", f"{projection} 2")
 
 

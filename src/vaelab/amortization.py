@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaelab import noise
 from vaelab.evaluation import importance_weights, log_likelihood
 from vaelab.model import Inference, LatentVariableModel
 
@@ -29,7 +30,7 @@ class Split:
     Args:
         elbo: with the encoder's q.
         best_elbo: with q*, the optimised one.
-        log_p: log p(x) by importance sampling from q*.
+        log_p: log p(x) by importance sampling from the better of the two.
         variance: of ``log_p``, Monte Carlo.
     """
 
@@ -81,11 +82,21 @@ def split(
 ) -> Split:
     """The gap of images ``(B, 1, H, W)`` in its two parts; bounds from ``samples`` codes each, the likelihood from
     ``prior_samples`` more."""
-    before = importance_weights(model, x, samples, chunk)
-    q = optimised(model, x, steps, track)
-    after = importance_weights(model, x, samples, chunk, q=q, prior_samples=prior_samples)
-    log_p, variance = log_likelihood(after.log_w)
-    return Split(before.elbo, after.elbo, log_p, variance)
+    qs = model.encode(x), optimised(model, x, steps, track)
+    found = []
+    for q in qs:  # with the same noise, so that the better of two equal ones is not the luckier
+        with noise.fixed_noise(x.device, noise.APPRAISE):
+            found.append(importance_weights(model, x, samples, chunk, q=q, prior_samples=prior_samples))
+    before, after = found
+    (log_p, variance), (best_log_p, best_variance) = (log_likelihood(weights.log_w) for weights in found)
+    # An image whose encoder was better already keeps it.
+    better = after.elbo > before.elbo
+    return Split(
+        before.elbo,
+        torch.where(better, after.elbo, before.elbo),
+        torch.where(better, best_log_p, log_p),
+        torch.where(better, best_variance, variance),
+    )
 
 
 def figures(parts: Split) -> dict[str, float]:

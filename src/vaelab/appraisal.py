@@ -4,6 +4,7 @@ Every part is a dictionary of plain numbers that says with how many images and c
 keeps them under ``evaluation``. Test images throughout, β = 1.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence
 
 from vaelab import aggregate, amortization, classifier, noise, probes, sample_quality
 from vaelab.checks import number, one_of, whole
@@ -32,6 +34,9 @@ from vaelab.exact import linear_rates, spectrum
 from vaelab.experiment import Experiment
 from vaelab.hardware import cpu_has_bf16
 from vaelab.model import LatentVariableModel
+from vaelab.objectives import ELBO, IWAE
+
+log = logging.getLogger(__name__)
 
 Track = Callable[[Iterable, str], Iterable]
 Figures = dict[str, object]
@@ -114,7 +119,8 @@ def likelihood(subject: Subject) -> Figures:
     settings = subject.settings
     first, labels = next(subject.images("test"))
     bf16, error = settings.precision == "bf16-mixed", 0.0
-    if settings.precision != "32-true":
+    # A model that is exact has nothing to lose but its exactness.
+    if settings.precision != "32-true" and not (settings.precision == "auto" and subject.experiment.is_solved):
         native = cpu_has_bf16() if first.device.type == "cpu" else first.device.type == "cuda"
         if bf16 or native:
             error = bf16_error(subject.model.given(labels), first, chunk=settings.chunk)
@@ -136,7 +142,7 @@ def likelihood(subject: Subject) -> Figures:
     variance = found.pop("nll_variance")
     return {
         **found,
-        "nll_stderr": math.sqrt(variance / means.total),
+        "nll_stderr": math.hypot(math.sqrt(variance / means.total), error if bf16 else 0.0),
         "gap": -found["elbo"] - found["nll"],
         "codes": settings.nll_samples,
         "prior_codes": len(weights.log_w) - settings.nll_samples,
@@ -155,7 +161,7 @@ def latents(subject: Subject) -> Figures:
         active.add(q.mean)
         found = {"posterior_std": q.stddev.mean(-1)}
         if model.has_kl_per_latent:
-            found["kl_per_latent"] = model(x).kl_per_latent
+            found["kl_per_latent"] = kl_divergence(q.base_dist, model.prior(model.posterior).base_dist)
         means.add(found)
     figures = means.compute()
     per_latent = figures.pop("kl_per_latent", None)
@@ -171,8 +177,11 @@ def linear(experiment: Experiment, data: ImageData, latent: int) -> Figures:
     """What probabilistic PCA of the training images would put into each of ``latent`` components at this run's β.
 
     At the model's own noise where it has one for all pixels, else at that of probabilistic PCA with as many latents.
+    Nothing where β weighs anything but the whole KL term, or where labels say a part of what PCA would have to.
     """
     beta = experiment.beta.weight
+    if not isinstance(experiment.objective, (ELBO, IWAE)) or experiment.model.classes is not None:
+        return {}
     eigenvalues = spectrum(data.scale(data.sets["train"].images, drawn=True))
     head = experiment.model.likelihood
     if isinstance(head, GaussianLikelihood) and not head.per_pixel:
@@ -198,7 +207,8 @@ def aggregates(subject: Subject) -> Figures:
     figures: Figures = {}
     if model.posterior.factorised:
         means = Mean()
-        for q, _ in batches:
+        full = [q for q, size in batches if size == batches[0][1]]  # a smaller last one would be another estimate
+        for q in full:
             parts = aggregate.stratified(q, p, q.sample((1,)), count)
             means.add({name: part[0] for name, part in parts.items()})
         figures["minibatch"] = {**means.compute(), "batch": batches[0][1]}
@@ -245,6 +255,7 @@ def samples(subject: Subject) -> Figures:
         "label_confusion": confusion,
         "samples": count,
         "images": count,
+        **({} if subject.model.has_bound else {"codes": "from N(0, I), for which nothing prepared this model"}),
         "features": f"vaelab's classifier of {subject.data.official.name}, no FID",
         "classifier_accuracy": accuracy,
     }
@@ -279,8 +290,9 @@ def _no_spread(model: LatentVariableModel) -> str | None:
     return _no_bound(model) or (None if model.has_continuous_code else "its code is discrete")
 
 
-def _no_outputs(model: LatentVariableModel) -> str | None:
-    return None if amortization.is_possible(model) else "its posterior is no function of an encoder's outputs alone"
+def _not_optimised(model: LatentVariableModel) -> str | None:
+    possible = amortization.is_possible(model)
+    return _no_spread(model) or (None if possible else "it is for posterior=gaussian and posterior=flow")
 
 
 def _told_labels(model: LatentVariableModel) -> str | None:
@@ -294,7 +306,7 @@ PARTS: Mapping[str, Part] = {
     "probes": Part(label_probes, ("probe_images",), _told_labels),
     "samples": Part(samples, ("generated",), lambda model: None),
     "amortization": Part(
-        amortizations, ("amortization_images", "amortization_steps", "nll_samples", "prior_samples"), _no_outputs
+        amortizations, ("amortization_images", "amortization_steps", "nll_samples", "prior_samples"), _not_optimised
     ),
 }  # fmt: skip
 
@@ -306,11 +318,15 @@ def asked(part: str, settings: Settings) -> dict[str, object]:
 
 @torch.no_grad()
 def find(part: str, subject: Subject) -> Figures:
-    """The figures of one part; ``lacking`` alone where the model has no such thing."""
+    """The figures of one part; but ``lacking`` where the model has no such thing, ``error`` where it failed."""
     reason = PARTS[part].lacks(subject.model)
     if reason is not None:
         return {"lacking": reason, "asked": asked(part, subject.settings)}
     began = time.monotonic()
-    with noise.fixed_noise(subject.device, subject.experiment.seed, noise.APPRAISE):
-        figures = PARTS[part].find(subject)
+    try:
+        with noise.fixed_noise(subject.device, subject.experiment.seed, noise.APPRAISE):
+            figures = PARTS[part].find(subject)
+    except (ValueError, RuntimeError, ArithmeticError, LookupError) as error:  # too few images, too little memory
+        log.warning(f"{part} could not be found: {type(error).__name__}: {error}")
+        return {"error": f"{type(error).__name__}: {error}"}
     return {**figures, "time_s": time.monotonic() - began, "asked": asked(part, subject.settings)}

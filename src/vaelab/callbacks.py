@@ -28,8 +28,8 @@ PLAIN_LINES = 50  # at most so many lines of progress where there is no terminal
 class Pictures(Callback):
     """Draws the same codes and the same test images again and again, so that one can watch them get better.
 
-    To TensorBoard every ``every`` epochs; the whole album, of the weights that are tested, there and to
-    ``directory/figures`` at the end.
+    To TensorBoard every ``every`` epochs; at the end the whole album, of the weights that are tested, to
+    ``directory/figures``, and to TensorBoard what it has not seen yet.
 
     Args:
         directory: of the run.
@@ -72,9 +72,9 @@ class Pictures(Callback):
         book = self._album(trainer, pl_module, "tested weights")
         drawn = book.finished()
         album.save(drawn, self.directory / "figures")
-        # What the epochs have shown goes on there with the last of them, unless there was none.
-        watched = set() if pl_module.is_solved else set(book.in_progress())
-        self._show(trainer, {name: figure for name, figure in drawn.items() if name not in watched})
+        # TensorBoard has had those that the epochs have shown, by the last weights, unless there was no epoch.
+        shown = set() if pl_module.is_solved else {picture.__name__ for picture in album.WATCHED}
+        self._show(trainer, {name: picture for name, picture in drawn.items() if name not in shown})
         if self.projector and pl_module.model.has_continuous_code:
             self._project(trainer, book)
 

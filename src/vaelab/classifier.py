@@ -18,11 +18,12 @@ from torch.nn.functional import cross_entropy
 from vaelab import noise
 from vaelab.checkpoints import AtomicCheckpointIO, read_tensors
 from vaelab.data import ImageData
+from vaelab.results import PROJECT
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # of architecture and training: a cached classifier of another one is not taken
-CACHE = Path("outputs") / "classifiers"
+CACHE = (PROJECT if (PROJECT / "conf").is_dir() else Path()) / "outputs" / "classifiers"  # one for all runs
 FEATURES = 64
 EPOCHS, STEPS = 3, 400  # of training, at least
 BATCH = 128

@@ -215,4 +215,4 @@ def spectrum(images: Tensor) -> Tensor:
     """Eigenvalues of the covariance of images ``(N, 1, H, W)``, the largest first ``(H W,)``, in float64."""
     x = images.flatten(1)
     x = x - x.double().mean(0).to(x.dtype)  # centred first, the products lose nothing in float32
-    return torch.linalg.eigvalsh((x.T @ x).double() / (len(x) - 1)).flip(0).clamp_min(0)
+    return torch.linalg.eigvalsh((x.T @ x).double() / max(1, len(x) - 1)).flip(0).clamp_min(0)

@@ -19,7 +19,7 @@ SCALE = 3  # screen pixels per image pixel
 GAP = 2  # image pixels between two images
 GAP_GREY = 0.35
 DPI = 100
-FONT = 10
+FONT, LEAST_FONT = 10, 6.5
 INK = "#222222"
 TRAIN, VAL = "#4878a8", "#d1603d"
 CURVES = {
@@ -54,7 +54,7 @@ def _figure_of_sheet(page: np.ndarray, title: str, rows: Sequence[str] = ()) -> 
     axes.set_axis_off()
     if title:
         middle = 1 - 0.5 * top / (top + height)
-        size = min(FONT, (left + width - 12) / (0.62 * max(1, len(title))) * 72 / DPI)  # as wide as the page at most
+        title, size = _fitted(title, left + width - 12)
         figure.text(6 / (left + width), middle, title, fontsize=size, color=INK, va="center")
     for index, name in enumerate(rows):
         middle = (len(rows) - index - 0.5) / len(rows) * height / (top + height)
@@ -155,11 +155,13 @@ def kl_bars(kl: Sequence[float], linear: Sequence[float] | None = None, title: s
     axes = figure.add_subplot()
     axes.bar(range(1, len(kl) + 1), kl, color=TRAIN, width=0.8, label="this model")
     if linear is not None:
-        axes.plot(range(1, len(linear) + 1), linear, color=VAL, marker="_", linewidth=0, markersize=9, label="linear")
-        axes.legend(frameon=False, fontsize=FONT - 1)
+        marks = {"marker": "_", "linewidth": 0, "markersize": 9, "markeredgewidth": 2}
+        axes.plot(range(1, len(linear) + 1), linear, color=VAL, label="a linear model", **marks)
+        axes.set_ylim(0, 1.3 * max(*kl, *linear, 1e-3))  # room for the legend above the bars
+        axes.legend(frameon=False, fontsize=FONT - 1, loc="upper right", ncols=2)
     _dress(axes, "", "latent, by its KL term", "KL, nats per image")
     axes.set_xlim(0.4, len(kl) + 0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
     return figure
 
 
@@ -195,9 +197,18 @@ def _chart(width: float, height: float, title: str = "") -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     if title:
-        size = min(FONT, (width * DPI - 12) / (0.62 * len(title)) * 72 / DPI)
+        title, size = _fitted(title, width * DPI - 12)
         figure.suptitle(title, fontsize=size, color=INK, x=0.01, ha="left")
     return figure
+
+
+def _fitted(title: str, width: float) -> tuple[str, float]:
+    """``title``, shortened if need be, and its size for ``width`` pixels: not smaller than one can read."""
+    per_point = 0.62 * DPI / 72  # pixels that a letter is wide
+    longest = max(2, int(width / (per_point * LEAST_FONT)))
+    if len(title) > longest:
+        title = title[: longest - 1] + "…"
+    return title, min(FONT, width / (per_point * max(1, len(title))))
 
 
 def _dress(axes: Axes, title: str, x: str, y: str) -> None:

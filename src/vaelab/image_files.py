@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -37,8 +37,8 @@ def read(paths: list[Path], shape: tuple[int, ...], invert: bool = False) -> Ten
     for path in paths:
         try:
             with Image.open(path) as image:
-                coloured = image.convert("RGBA")
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+                coloured = _eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
             raise ValueError(f"{path} is no image, or a damaged one ({error})") from error
         paper = Image.new("RGBA", coloured.size, "white" if invert else "black")
         grey = Image.alpha_composite(paper, coloured).convert("L")
@@ -47,6 +47,15 @@ def read(paths: list[Path], shape: tuple[int, ...], invert: bool = False) -> Ten
         images.append(torch.from_numpy(np.array(grey)).unsqueeze(0))
     pixels = torch.stack(images)
     return 255 - pixels if invert else pixels
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey values of more bits than eight, scaled; Pillow would cut them off at 255."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65_535) // 257).astype(np.uint8))
 
 
 def look_inverted(images: Tensor) -> bool:

@@ -197,8 +197,7 @@ class TotalCorrelation:
 
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
         parts = self.parts(inference)
-        weighted = parts["mutual_information"] + beta * parts["total_correlation"] + parts["dimension_kl"]
-        return weighted - inference.log_px.mean(0)
+        return sum(parts.values()) + (beta - 1) * parts["total_correlation"] - inference.log_px.mean(0)
 
     def parts(self, inference: Inference) -> dict[str, Tensor]:
         """The three parts ``(B,)``, computed once per Inference."""

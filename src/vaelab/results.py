@@ -5,7 +5,8 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import lightning
@@ -13,6 +14,11 @@ import torch
 from omegaconf import OmegaConf
 
 import vaelab
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 RESULTS = "results.json"
 LAST = Path("checkpoints") / "last.ckpt"
@@ -87,18 +93,36 @@ def read_results(directory: Path) -> dict:
     """results.json of a run; a ValueError of one line where there is none or it is damaged."""
     path = directory / RESULTS
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"{directory} has no {RESULTS}: the run is not finished, or this is no run") from error
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("evaluation", {}), dict):
+        raise ValueError(f"{path} is damaged: it does not hold what a run writes there")
+    return content
 
 
 def add_evaluation(directory: Path, part: str, figures: Mapping[str, object]) -> None:
-    """Put a part of an appraisal into the results of a finished run, beside what is there by now."""
-    content = read_results(directory)
-    content.setdefault("evaluation", {})[part] = figures
-    write_json(directory / RESULTS, content)
+    """Put a part of an appraisal into the results of a finished run, beside what others put there by now."""
+    with _alone(directory):
+        content = read_results(directory)
+        content.setdefault("evaluation", {})[part] = figures
+        write_json(directory / RESULTS, content)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Until the end no other process is in here for ``directory``; on Windows, which has no such lock, one may be."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _plain(value: object) -> object:

@@ -420,9 +420,6 @@ def execute(run: Run, parts: Parts) -> None:
             best = tested(run, trainer)
             trainer.test(experiment, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             test_s = time.monotonic() - began
-            began = time.monotonic()
-            evaluation = appraise(run, experiment, data) if trainer.is_global_zero else {}
-            evaluation_s = time.monotonic() - began
             if experiment.is_solved:
                 trainer.save_checkpoint(run.directory / results.LAST)
     except TrainingDiverged as error:
@@ -449,31 +446,34 @@ def execute(run: Run, parts: Parts) -> None:
         "data": {**data.describe(), "test": experiment.tested_images},
         "tested": {"checkpoint": "best" if best else "last", "epoch": tested_epoch(run, best)},
         "test": experiment.results,
-        "evaluation": evaluation,
-        "time": {
-            "begin_s": parts.begin_s,
-            "fit_s": fit_s,
-            "epoch_s": fit_s / max(1, epochs),
-            "test_s": test_s,
-            "evaluation_s": evaluation_s,
-        },
+        "time": {"begin_s": parts.begin_s, "fit_s": fit_s, "epoch_s": fit_s / max(1, epochs), "test_s": test_s},
         "device": hardware.describe_device(run.config["trainer"]["accelerator"], trainer.world_size),
         "precision": trainer.precision,
         "versions": results.versions(),
         "commit": results.commit(),
     }
     finish(run, parts, figures)
+    if trainer.is_global_zero:
+        try:
+            appraise(run, parts)
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"interrupted; the run is complete, and python scripts/evaluate.py {run.directory} does what is missing"
+            ) from error
+        except OSError as error:
+            raise Refused(f"{cannot_use(error)}; the run itself is complete in {run.directory}") from error
 
 
-def appraise(run: Run, experiment: Experiment, data: ImageData) -> dict[str, dict]:
-    """The parts of an appraisal that every run ends with, briefer than scripts/evaluate.py; of the tested weights."""
+def appraise(run: Run, parts: Parts) -> None:
+    """Add the parts of an appraisal that every run ends with, of the tested weights, to its results."""
     asked = run.config["evaluation"]
-    settings = Settings(active_variance=asked["active_variance"], aggregate_images=asked["aggregate_images"])
-    training, _ = experiment.training, experiment.eval()
-    subject = Subject(experiment, data, settings)
-    figures = {part: find(part, subject) for part in asked["parts"]}
-    experiment.train(training)
-    return figures
+    same = ("chunk", "prior_samples", "active_variance", "aggregate_images")
+    settings = Settings(nll_samples=max(2, asked["nll_samples"]), **{name: asked[name] for name in same})
+    # Lightning has moved it to the CPU when it was done.
+    experiment = parts.experiment.to(parts.trainer.strategy.root_device).eval()
+    subject = Subject(experiment, parts.data, settings)
+    for part in asked["parts"]:
+        results.add_evaluation(run.directory, part, find(part, subject))
 
 
 def tested(run: Run, trainer: Trainer) -> Path | None:

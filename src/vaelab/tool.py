@@ -5,13 +5,15 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
+from yaml import YAMLError
 
 from vaelab import hardware, image_files
 from vaelab.checks import Refused, one_of
@@ -23,13 +25,16 @@ from vaelab.run import log_to_console, reopen
 log = logging.getLogger(__name__)
 
 
-def parser(description: str, epilog: str = "") -> argparse.ArgumentParser:
+def parser(description: str, epilog: str = "", device: bool = True) -> argparse.ArgumentParser:
     """An argument parser that shows its texts as they are, with the run directory as the first argument."""
     made = argparse.ArgumentParser(
         description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("run", type=Path, help="the directory of a finished run, such as outputs/runs/two")
-    made.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
+    if device:
+        made.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
+    else:
+        made.set_defaults(device="cpu")
     return made
 
 
@@ -66,8 +71,19 @@ def target(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> Path:
         raise ValueError(f"{path} must end in {', '.join(kinds)}")
     if path.exists() and not arguments.force:
         raise ValueError(f"{path} exists already and was not touched; take another name, or --force")
-    path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to, which takes its place when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def labels(model: LatentVariableModel, count: int, label: int | None) -> Tensor:
@@ -87,7 +103,7 @@ def main(work: Callable[[], None]) -> None:
     log_to_console()
     try:
         work()
-    except (Refused, ValueError, OSError) as error:
+    except (Refused, ValueError, OSError, RuntimeError, ImportError, YAMLError) as error:
         if os.environ.get("VAELAB_TRACEBACK"):
             traceback.print_exc()
         named = isinstance(error, OSError) and error.filename

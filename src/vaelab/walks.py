@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-REACH = 2.5  # standard deviations of the prior that a traversal goes to either side
+REACH = 2.5  # standard deviations that a traversal goes to either side, or the quantiles that they are of a normal
 DRAWN = 10_000  # codes from a prior whose quantiles have no closed form
 
 
@@ -53,7 +53,7 @@ def quantiles(p: Distribution, shares: Tensor) -> Tensor:
 
 
 def plane(p: Distribution, side: int) -> Tensor:
-    """A grid over a prior of two latents that holds the same mass between neighbours: ``(side², 2)``, top row first.
+    """A grid over a prior of two independent latents, the same mass between neighbours: ``(side², 2)``, top row first.
 
     Auto-Encoding Variational Bayes (Kingma and Welling, 2013), appendix A.
     """
