@@ -225,7 +225,7 @@ def label_probes(subject: Subject) -> Figures:
     codes, labels = subject.codes("train", subject.settings.probe_images)
     test_codes, test_labels = subject.codes("test", len(subject.data.sets["test"]))
     figures: Figures = dict(probes.accuracies(codes, labels, test_codes, test_labels))
-    if test_codes.shape[1] > 1:
+    if test_codes.shape[1] > 1 and len(test_labels.unique()) > 1:
         figures["mutual_information_gap"] = probes.mutual_information_gap(test_codes, test_labels.unsqueeze(1))
     return {**figures, "train_images": len(codes), "images": len(test_codes)}
 
