@@ -61,8 +61,8 @@ def test_results_say_what_the_run_was_and_reached(finished):
     }
     test = written["test"]
     assert set(test) == {
-        "loss", "elbo", "rate", "distortion", "mse", "nll", "nll_samples", "nll_stderr", "gap", "active_units",
-        "posterior_std",
+        "loss", "elbo", "rate", "distortion", "mse", "nll", "nll_samples", "nll_prior_samples", "nll_stderr", "gap",
+        "active_units", "posterior_std",
     }  # fmt: skip
     assert test["elbo"] == pytest.approx(-test["rate"] - test["distortion"])
     assert -400 < test["elbo"] < -test["nll"] < 0

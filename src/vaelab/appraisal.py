@@ -93,6 +93,11 @@ class Subject:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
+    @property
+    def prior_samples(self) -> int:
+        """None for a model in closed form, whose posterior is exact."""
+        return 0 if self.experiment.is_solved else self.settings.prior_samples
+
     def images(self, which: str, limit: int | None = None, batch: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of the first ``limit`` images of a split, with labels, on the model's device."""
         images = self.data.sets[which]
@@ -133,7 +138,7 @@ def likelihood(subject: Subject) -> Figures:
         with noise.fixed_noise(x.device, subject.experiment.seed, noise.APPRAISE, index):
             model = subject.model.given(labels)
             weights = importance_weights(
-                model, x, settings.nll_samples, settings.chunk, bf16, prior_samples=settings.prior_samples
+                model, x, settings.nll_samples, settings.chunk, bf16, prior_samples=subject.prior_samples
             )
         log_p, variance = log_likelihood(weights.log_w)
         figures = {"elbo": weights.elbo, "rate": weights.rate, "distortion": weights.distortion, "nll": -log_p}
@@ -267,7 +272,7 @@ def amortizations(subject: Subject) -> Figures:
     x, labels = subject.first("test", settings.amortization_images)
     codes = min(1_000, settings.nll_samples)
     parts = amortization.split(
-        subject.model.given(labels), x, settings.amortization_steps, codes, settings.chunk, settings.prior_samples,
+        subject.model.given(labels), x, settings.amortization_steps, codes, settings.chunk, subject.prior_samples,
         lambda steps: subject.track(steps, "amortization"),
     )  # fmt: skip
     return {**amortization.figures(parts), "codes": codes, "steps": settings.amortization_steps, "images": len(x)}

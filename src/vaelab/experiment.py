@@ -82,7 +82,8 @@ class Experiment(LightningModule):
         self.nll_samples = whole("evaluation.nll_samples", nll_samples, 0)
         if self.nll_samples == 1:
             raise ValueError("evaluation.nll_samples must be at least 2 for a standard error (0: none), got 1")
-        self.prior_samples = whole("evaluation.prior_samples", prior_samples, 0)
+        # A model in closed form has an exact posterior, which nothing can be added to.
+        self.prior_samples = 0 if self.is_solved else whole("evaluation.prior_samples", prior_samples, 0)
         self.chunk = None if chunk is None else whole("evaluation.chunk", chunk)
         self.active_units = ActiveUnits(active_variance)
         self.config = config or {}
