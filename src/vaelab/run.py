@@ -474,6 +474,8 @@ def appraise(run: Run, parts: Parts) -> None:
     subject = Subject(experiment, parts.data, settings)
     for part in asked["parts"]:
         results.add_evaluation(run.directory, part, find(part, subject))
+    if asked["parts"]:
+        log.info(f"evaluated {', '.join(asked['parts'])}; more by python scripts/evaluate.py {run.directory}")
 
 
 def tested(run: Run, trainer: Trainer) -> Path | None:
