@@ -15,6 +15,8 @@ import pytest
 import torch
 from small_models import IMAGE, PIXELS
 
+from vaelab import classifier
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # A few hundred real digits that need no download, and a small network: a run of some seconds.
@@ -99,6 +101,14 @@ def finished(tmp_path_factory) -> Path:
     assert status == 0, out + err
     assert err == ""
     return folder / "outputs" / "runs" / "small"
+
+
+@pytest.fixture(scope="module")
+def short_training():
+    """A classifier's training of a second, for tests of what it is for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "STEPS", 96)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from compositions import module_of, small_data
 
-from vaelab import appraisal, classifier
+from vaelab import appraisal
 from vaelab.appraisal import PARTS, Settings, Subject, asked, find
 from vaelab.evaluation import importance_weights, log_likelihood
 
@@ -21,11 +21,7 @@ QUICK = Settings(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def short_training():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "STEPS", 96)
-        yield
+pytestmark = pytest.mark.usefixtures("short_training")
 
 
 @pytest.fixture(scope="module")

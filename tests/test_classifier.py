@@ -11,11 +11,7 @@ from vaelab import classifier
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def short_training():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "STEPS", 96)
-        yield
+pytestmark = pytest.mark.usefixtures("short_training")
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ class Album:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return self.experiment.device
 
     def in_progress(self) -> dict[str, np.ndarray]:
         """What is worth watching during the training."""

@@ -91,7 +91,7 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return self.experiment.device
 
     @property
     def prior_samples(self) -> int:

@@ -19,6 +19,14 @@ from vaelab.checks import whole
 from vaelab.priors import Categorical
 
 
+def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    """KL(q ‖ p) in the batch shape of q; None where torch knows no closed form."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return None
+
+
 @dataclass
 class Inference:
     """What a model knows of a batch; densities are computed when first asked for, and once.
@@ -60,10 +68,8 @@ class Inference:
     @cached_property
     def kl(self) -> Tensor:
         """KL(q(z|x) ‖ p(z)): ``(B,)`` in closed form where torch knows one, else the estimate ``(K, B)``."""
-        try:
-            return kl_divergence(self.q, self.p)
-        except NotImplementedError:
-            return self.log_ratio
+        closed = closed_form_kl(self.q, self.p)
+        return self.log_ratio if closed is None else closed
 
     @property
     def rate(self) -> Tensor:
