@@ -12,51 +12,118 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import setup_globals
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import vaelab
+from vaelab import cells
 from vaelab.checks import Interrupted, Refused, cannot_use
 
 CONF = Path(__file__).resolve().parent / "conf"
+SWEEPS = Path("outputs") / "sweeps"
 
 
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
     check_name(sys.argv[1:])
+    sweep, wrong = None, ""
     try:
         sys.argv[1:] = with_overrides_of_resumed_run(sys.argv[1:])
+        if is_multirun(sys.argv[1:]):
+            sys.argv[1:], sweep = with_sweep_directory(sys.argv[1:])
         compose()
     except Refused as error:  # of a multirun alone: a single run has left by now
-        fail(f"a job of the multirun failed, the others went on; the first to fail: {error}")
+        wrong = f"a job of the sweep failed, the others went on; the first to fail: {error}"
     except (HydraException, OmegaConfBaseException) as error:
         fail(explain(error))
     except OSError as error:  # Hydra makes the directory before anybody is asked
         fail(cannot_use(error))
+    if sweep is not None and sweep.is_dir():
+        report(sweep)
+    if wrong:
+        fail(wrong)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def compose(config: DictConfig) -> None:
+def compose(config: DictConfig) -> float | None:
+    """One job; what it returns is what a search maximises."""
     composed = HydraConfig.get()
     values = OmegaConf.to_container(config, resolve=True)
+    multirun = composed.mode == RunMode.MULTIRUN
+    side_by_side = multirun and not composed.launcher["_target_"].endswith(".BasicLauncher")
     directory, here = Path(composed.runtime.output_dir), Path.cwd()
-    from vaelab.run import Run, launch
-
-    run = Run(
-        config=values,
-        overrides=list(composed.overrides.task),
-        choices={group: member for group, member in composed.runtime.choices.items() if "/" not in group},
-        directory=directory.relative_to(here) if directory.is_relative_to(here) else directory,
-        multirun=composed.mode == RunMode.MULTIRUN,
-    )
+    overrides = list(composed.overrides.task)
+    if multirun:
+        if composed.sweep.subdir == ".":  # else the user says which
+            elsewhere = ("name", *composed.job.config.override_dirname.exclude_keys)  # in the sweep's own name
+            directory /= cells.directory_name([word for word in overrides if word.split("=")[0] not in elsewhere])
+        values["name"] = directory.name
+    directory = directory.relative_to(here) if directory.is_relative_to(here) else directory
+    # Empty ones that were there before are the user's to keep.
+    ours = not directory.is_dir() or directory.stat().st_ctime >= vaelab.STARTED
     try:
-        launch(run)
+        with cells.held(directory / cells.LOCK) as mine:
+            if not mine and multirun:
+                print(f"{directory}: another process is at work in it, which this one leaves it to")
+                return None
+            if not mine:
+                raise Refused(f"{directory}: another process is at work in it; nothing was touched")
+            if multirun and (cell := cells.find(directory)).complete:
+                return objective(check_same(cell, values))
+            from vaelab.run import Run, launch
+
+            run = Run(
+                config=values,
+                overrides=overrides,
+                choices={group: member for group, member in composed.runtime.choices.items() if "/" not in group},
+                directory=directory,
+                multirun=multirun,
+                side_by_side=side_by_side,
+            )
+            launch(run)
+            return objective(cells.find(directory))
     except Refused as error:
-        if run.multirun and not isinstance(error, Interrupted):
-            print(f"error: {run.directory}: {error}", file=sys.stderr)
-            raise  # Hydra goes on with the other jobs and hands the first error on at the end
-        fail(str(error))  # an exit, not an exception: Hydra would add lines of its own
+        if not multirun:
+            if ours:
+                cells.release(directory)
+            fail(str(error))  # an exit, not an exception: Hydra would add lines of its own
+        if isinstance(error, Interrupted) and not side_by_side:
+            fail(f"{error}; the same command goes on with the sweep")
+        print(f"error: {directory}: {error}", file=sys.stderr)
+        raise  # Hydra goes on with the other jobs and hands the first error on at the end
+
+
+def check_same(cell: cells.Cell, config: dict) -> cells.Cell:
+    """Say that ``cell`` is complete already; a Refused where it is so of another configuration."""
+    there = cell.results.get("config", {})
+    changed = cells.differences(there, config, cells.NOT_TRAINING)
+    if changed:
+        raise Refused(
+            f"complete already, but with {'; '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}; "
+            "nothing was touched: delete it to have it made anew, or take another place with name=..."
+        )
+    notes = [f"evaluated with {'; '.join(changed)}"] if (changed := cells.differences(there, config)) else []
+    if (old := cell.results.get("commit")) != (new := cells.commit()):
+        notes.append(f"made by commit {old}, this is {new}")
+    print(f"{cell.directory}: complete already{''.join(f', {note}' for note in notes)}", flush=True)
+    return cell
+
+
+def objective(cell: cells.Cell) -> float | None:
+    """The validation's bound at beta = 1, or where there is none the negative distortion."""
+    found = cell.results.get("validation", {})
+    return found.get("elbo", -found["distortion"] if "distortion" in found else None)
+
+
+def report(sweep: Path) -> None:
+    """The sweep's tables and pictures; what goes wrong here is said and spoils nothing."""
+    from vaelab.sweep import report
+
+    report([sweep], sweep)
 
 
 def fail(line: str) -> None:
@@ -99,6 +166,38 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     if not now & {"name", "hydra.run.dir"}:
         kept += [f"hydra.run.dir={quoted(str(directory))}", f"name={quoted(directory.name)}"]
     return kept + arguments
+
+
+def is_multirun(arguments: list[str]) -> bool:
+    return any(argument in ("-m", "--multirun") or argument.startswith("hydra.mode=MULTI") for argument in arguments)
+
+
+def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
+    """The words of a multirun with the directory that follows from them, unless they say which.
+
+    So the same command again finds what is complete already, and a longer axis adds to it.
+    """
+    parser = OverridesParser.create()
+    words = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
+    try:
+        parsed = {override.key_or_group: override for override in map(parser.parse_override, words)}
+    except HydraException:
+        return arguments, None  # which Hydra explains
+    if "hydra.sweep.dir" in parsed:
+        setup_globals()  # for ${now:...}
+        typed = OmegaConf.create({"directory": str(parsed["hydra.sweep.dir"].value())})
+        sweep = Path(OmegaConf.to_container(typed, resolve=True)["directory"])
+    elif "name" in parsed:
+        sweep = SWEEPS / str(parsed["name"].value())
+    else:
+        task = [override for override in parsed.values() if not override.is_hydra_override()]
+        axes = [override.get_key_element() for override in task if override.is_sweep_override()]
+        fixed = [override for override in task if not override.is_sweep_override()]
+        fixed = {override.get_key_element(): override.get_value_element_as_str() for override in fixed}
+        sweep = SWEEPS / cells.sweep_name(axes, [f"{option}={value}" for option, value in fixed.items()])
+        named = ",".join(quoted(option) for option in fixed if option != "seed")
+        arguments = [*arguments, f"hydra.job.config.override_dirname.exclude_keys=[{named}]"]
+    return [*arguments, f"hydra.sweep.dir={quoted(str(sweep))}"], sweep
 
 
 def quoted(text: str) -> str:

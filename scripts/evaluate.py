@@ -20,7 +20,8 @@ from yaml import YAMLError
 
 from vaelab import tool
 from vaelab.appraisal import PARTS, Settings, Subject, asked, find
-from vaelab.results import RESULTS, add_evaluation, read_results
+from vaelab.cells import RESULTS
+from vaelab.results import add_evaluation, read_results
 
 Switches = dataclasses.make_dataclass(
     "Switches", [*((part, bool, part != "amortization") for part in PARTS), ("recompute", bool, False)]

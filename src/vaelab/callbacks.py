@@ -88,16 +88,21 @@ class Pictures(Callback):
 
 
 class EpochProgress(Callback):
-    """A bar over the whole run with epoch, loss and validation ELBO; plain lines where there is no terminal."""
+    """A bar over the whole run with epoch, loss and validation ELBO; plain lines where there is no terminal.
 
-    def __init__(self) -> None:
+    Args:
+        bar: False where others share the terminal.
+    """
+
+    def __init__(self, bar: bool = True) -> None:
+        self.has_bar = bar and sys.stdout.isatty()
         self.bar: Progress | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.began = time.monotonic()
         self.first_epoch = trainer.current_epoch
         self.val = ""
-        if trainer.is_global_zero and sys.stdout.isatty():
+        if trainer.is_global_zero and self.has_bar:
             self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),

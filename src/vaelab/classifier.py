@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vaelab import noise
+from vaelab.cells import PROJECT
 from vaelab.checkpoints import AtomicCheckpointIO, read_tensors
 from vaelab.data import ImageData
-from vaelab.results import PROJECT
 
 log = logging.getLogger(__name__)
 

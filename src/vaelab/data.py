@@ -24,6 +24,7 @@ from torch.nn.functional import interpolate, pad
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vaelab import noise
+from vaelab.cells import held
 from vaelab.checks import flag, one_of, whole
 
 log = logging.getLogger(__name__)
@@ -328,8 +329,10 @@ class ImageData(LightningDataModule):
         """Fetch what is missing; Lightning calls this once per machine."""
         if self.sets or self.wanted in PACKAGED or locate(self.folder, files_of(self.wanted, self.split)) is not None:
             return
-        log.info(f"no {FOLDERS[self.wanted]} under {self.folder}: trying torchvision's download")
-        self._why_missing = download(self.root, self.wanted, self.split) or ""
+        with held(self.root / ".download.lock", wait=True):  # a sweep's jobs may all miss it at once
+            if locate(self.folder, files_of(self.wanted, self.split)) is None:
+                log.info(f"no {FOLDERS[self.wanted]} under {self.folder}: trying torchvision's download")
+                self._why_missing = download(self.root, self.wanted, self.split) or ""
 
     def setup(self, stage: str | None = None) -> None:
         """Read, verify, binarise and split; a second call does nothing."""

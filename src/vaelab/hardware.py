@@ -1,13 +1,18 @@
 """What a machine has: checked before anything is written, so that a missing GPU is one line and no traceback."""
 
+import os
 import platform
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 
+from vaelab.cells import held
 from vaelab.checks import one_of, whole
 
+_pinned = ExitStack()  # holds this process's GPU until it ends
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -57,6 +62,27 @@ def count_processes(accelerator: str, devices: int | str) -> int:
     if resolve(accelerator) == "cuda" and count > available:
         raise ValueError(f"trainer.devices={count}: this machine has {available} GPU(s); take at most that many")
     return count
+
+
+def pin_gpu(folder: Path | None = None) -> str | None:
+    """Show this process one GPU alone, which no other one that asked here has, as far as there are enough.
+
+    For engines that start several jobs on one machine and leave its GPUs to them. To be called before CUDA starts;
+    later calls change nothing, for a process cannot leave its GPU.
+    """
+    count = torch.cuda.device_count()
+    if count < 2:
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(index) for index in range(count)]
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = folder or Path(tempfile.gettempdir()) / f"vaelab-gpus-{user}"
+    own = os.getpid() % count  # where all are taken, they are shared
+    for name in (*names, names[own]):
+        if _pinned.enter_context(held(folder / f"{name.replace('/', '-')}.lock")):
+            break
+    os.environ["CUDA_VISIBLE_DEVICES"] = name
+    return name
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:

@@ -1,12 +1,11 @@
 """The run directory: who may write to it, and results.json, which says what a run was and what it reached."""
 
+import csv
 import json
 import math
 import os
 import platform
-import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import lightning
@@ -14,16 +13,10 @@ import torch
 from omegaconf import OmegaConf
 
 import vaelab
+from vaelab.cells import LAST, LOCK, RESULTS, held
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-RESULTS = "results.json"
-LAST = Path("checkpoints") / "last.ckpt"
-BEST = Path("checkpoints") / "best.ckpt"
-PROJECT = Path(__file__).resolve().parents[2]
+METRICS = "metrics.csv"
+COMPOSED = Path(".hydra") / "config.yaml"
 
 
 def check_free(directory: Path, resumes: bool) -> None:
@@ -31,7 +24,7 @@ def check_free(directory: Path, resumes: bool) -> None:
 
     A run that resumes may enter its own directory. An empty one (Hydra makes it beforehand) is free.
     """
-    if not resumes and directory.is_dir() and any(directory.iterdir()):
+    if not resumes and directory.is_dir() and any(file.name != LOCK for file in directory.iterdir()):
         last = directory / LAST
         go_on = f"go on with it: ckpt={last}" if last.exists() else "delete it: it holds no checkpoint to go on from"
         raise ValueError(
@@ -48,35 +41,31 @@ def claim(directory: Path, resumes: bool) -> None:
     probe.unlink()
 
 
-def release(directory: Path) -> None:
-    """Remove ``directory``, where Hydra made it for nothing, and the folders of runs that it alone was in."""
-    if not directory.is_dir() or directory.stat().st_ctime < vaelab.STARTED:
-        return  # it was there before: the user's
-    for folder in (directory, *(parent for parent in directory.parents if parent.name in ("runs", "outputs"))):
-        try:
-            folder.rmdir()
-        except OSError:  # not empty: the first that is somebody else's
-            return
-
-
 def describe_composition(directory: Path, config: Mapping[str, object], overrides: list[str]) -> None:
     """.hydra/config.yaml and overrides.yaml: what was composed, and from which words."""
-    folder = directory / ".hydra"
-    folder.mkdir(exist_ok=True)
-    OmegaConf.save(OmegaConf.create(dict(config)), folder / "config.yaml")
-    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
-    set_aside(directory)
+    path = directory / COMPOSED
+    path.parent.mkdir(exist_ok=True)
+    OmegaConf.save(OmegaConf.create(dict(config)), path)
+    OmegaConf.save(OmegaConf.create(overrides), path.with_name("overrides.yaml"))
+    set_aside(directory / RESULTS)
 
 
-def set_aside(directory: Path) -> Path | None:
-    """Keep the results of an earlier part of a run that goes on: a run in progress has no results.json."""
-    old = directory / RESULTS
+def set_aside(old: Path) -> None:
+    """Keep what an earlier part of a run left, such as its results.json, which a run in progress has none of."""
     if not old.exists():
-        return None
+        return
     number = 1
-    while (kept := directory / f"results.before-{number}.json").exists():
+    while (kept := old.with_name(f"{old.stem}.before-{number}{old.suffix}")).exists():
         number += 1
-    return old.rename(kept)
+    old.rename(kept)
+
+
+def begin_anew(directory: Path) -> None:
+    """Free ``directory`` of what a run that was cut off left there; its results and checkpoints are set aside."""
+    for old in (directory / RESULTS, directory / LAST.parent):
+        set_aside(old)
+    for events in directory.glob("events.out.tfevents.*"):  # TensorBoard would draw them under the new curves
+        events.unlink()
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
@@ -105,24 +94,26 @@ def read_results(directory: Path) -> dict:
 
 def add_evaluation(directory: Path, part: str, figures: Mapping[str, object]) -> None:
     """Put a part of an appraisal into the results of a finished run, beside what others put there by now."""
-    with _alone(directory):
+    with held(directory / f".{RESULTS}{LOCK}", wait=True):
         content = read_results(directory)
         content.setdefault("evaluation", {})[part] = figures
         write_json(directory / RESULTS, content)
 
 
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Until the end no other process is in here for ``directory``; on Windows, which has no such lock, one may be."""
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(directory, os.O_RDONLY)
+def validated(directory: Path, epoch: int) -> dict[str, float]:
+    """What the validation after ``epoch`` found, by metrics.csv; nothing where there was none."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+        with (directory / METRICS).open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["epoch"] and float(row["epoch"]) == epoch]
+    except FileNotFoundError:  # a model that is not trained
+        return {}
+    figures = {
+        name.removeprefix("val/"): float(value)
+        for row in rows
+        for name, value in row.items()
+        if name.startswith("val/") and value
+    }
+    return figures
 
 
 def _plain(value: object) -> object:
@@ -142,15 +133,3 @@ def versions() -> dict[str, str]:
         "lightning": lightning.__version__,
         "python": platform.python_version(),
     }
-
-
-def commit() -> str | None:
-    """The commit of the code that runs, "-dirty" where it was changed since; None outside git."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=PROJECT, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()

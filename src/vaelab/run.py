@@ -20,6 +20,7 @@ import torch
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -43,6 +44,7 @@ from vaelab.callbacks import (
     SaveMetrics,
     checkpoints,
 )
+from vaelab.cells import BEST, LAST, NOT_TRAINING, RESULTS, commit, differences
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
 from vaelab.checks import Interrupted, Refused, cannot_use, one_of, whole
 from vaelab.data import REMEDY, ImageData
@@ -50,7 +52,9 @@ from vaelab.experiment import Experiment, TrainingDiverged
 
 log = logging.getLogger(__name__)
 
+SUMMARY = logging.INFO + 5  # what a job of a sweep says on the console, where many say something
 CHARTS = ("loss", "elbo", "rate", "distortion")  # what TensorBoard shows together
+BRIEF = ("elbo", "rate", "distortion", "nll", "mse")  # of a sweep's job, on one line
 GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")  # the choices that results.json names
 
 
@@ -63,6 +67,7 @@ class Run:
     choices: dict[str, str]  # group -> member
     directory: Path
     multirun: bool = False
+    side_by_side: bool = False  # an engine may have others at work on this machine
 
     @property
     def ckpt(self) -> Path | None:
@@ -144,7 +149,7 @@ def prepare(run: Run) -> Parts:
     # Before the first product, so that torch's threads inherit it: the gradients of pixels that are never lit get
     # ever smaller, and arithmetic on denormal numbers is many times slower.
     torch.set_flush_denormal(True)
-    if processes > 1 and hardware.resolve(trainer["accelerator"]) == "cpu":
+    if _is_started_by_an_engine() and hardware.resolve(trainer["accelerator"]) == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     experiment = make_experiment(config)
     if run.ckpt and experiment.is_solved:
@@ -201,9 +206,9 @@ def reopen(directory: Path, reads_data: bool = True) -> tuple[Experiment, ImageD
     if finished.get("status") != "completed":
         raise ValueError(f"{directory} failed ({finished.get('error')}), so it has no weights to look at")
     try:
-        path = directory / (results.BEST if finished["tested"]["checkpoint"] == "best" else results.LAST)
+        path = directory / (BEST if finished["tested"]["checkpoint"] == "best" else LAST)
         weights = read_checkpoint(path)["state_dict"]
-        config = OmegaConf.to_container(OmegaConf.load(directory / ".hydra" / "config.yaml"))
+        config = OmegaConf.to_container(OmegaConf.load(directory / results.COMPOSED))
         with refusing():
             experiment = make_experiment(config)
             data = instantiate(config["data"], _convert_="all")
@@ -261,7 +266,7 @@ def check_resumable(run: Run) -> Progress:
     check_fits(run.ckpt, checkpoint, run.config)
     if "current_model_state" in checkpoint and run.config["evaluation"]["ema"] is None:
         raise ValueError(f"ckpt={run.ckpt} holds averaged weights: go on with evaluation.ema=..., as that run had")
-    last = run.directory / results.LAST
+    last = run.directory / LAST
     if run.resumes_in_place and last.exists():
         furthest = read_checkpoint(last)
         if furthest["global_step"] > checkpoint["global_step"]:
@@ -270,7 +275,7 @@ def check_resumable(run: Run) -> Progress:
                 f"take that one, or branch off into a directory of its own with name=..."
             )
     done, epochs = checkpoint["epoch"] + 1, run.config["trainer"]["max_epochs"]
-    cut_off_before_its_test = run.resumes_in_place and not (run.directory / results.RESULTS).exists()
+    cut_off_before_its_test = run.resumes_in_place and not (run.directory / RESULTS).exists()
     if done > epochs or (done == epochs and not cut_off_before_its_test):
         raise ValueError(
             f"ckpt={run.ckpt} has its {done} epochs behind it: ask for more than that, not epochs={epochs}"
@@ -282,7 +287,9 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
     """Lightning's Trainer from the configuration; what it prints on its own account is said elsewhere."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    plugins = [AtomicCheckpointIO()]
+    # Named, for Lightning would otherwise take a job that Slurm started for one process of a larger run.
+    environment = TorchElasticEnvironment() if _is_started_by_an_engine() else LightningEnvironment()
+    plugins = [AtomicCheckpointIO(), environment]
     options = dict(options)
     precision = hardware.resolve_precision(options.pop("precision"), options["accelerator"])
     if precision == "bf16-mixed":
@@ -299,7 +306,7 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
             MetricsFile(run.directory, resumed.step),
         ],
         callbacks=[
-            EpochProgress(),
+            EpochProgress(bar=not run.side_by_side),
             Pictures(run.directory, title, **run.config["pictures"]),
             SaveMetrics(),
             *checkpoints(run.directory, experiment.criterion, data.val > 0),
@@ -319,25 +326,44 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
 
 def launch(run: Run) -> None:
     """Check, take the directory, then run here or, with several devices, in one process for each."""
-    log_to_console()
+    log_to_console(quiet=run.multirun)
     try:
         with refusing():
-            results.check_free(run.directory, run.resumes_in_place)  # before anything takes time
+            if run.side_by_side and run.config["trainer"]["devices"] == 1:
+                hardware.pin_gpu()
+            if run.multirun:
+                take_up(run)
+            else:
+                results.check_free(run.directory, run.resumes_in_place)  # before anything takes time
             parts = prepare(run)
             if _is_first_process():
-                results.claim(run.directory, run.resumes_in_place)
+                results.claim(run.directory, run.resumes_in_place or run.multirun)
                 results.describe_composition(run.directory, run.config, run.overrides)
     except Refused as error:
-        if run.multirun and run.directory.is_dir() and not any(run.directory.iterdir()):
-            # The other jobs go on; here it says why this one's row is empty.
-            results.write_json(run.directory / results.RESULTS, failed(run, error))
-        else:
-            results.release(run.directory)
+        if run.multirun:  # the other jobs go on; here it says why this one's row is empty
+            results.write_json(run.directory / RESULTS, failed(run, error))
         raise
     if parts.trainer is not None:
         execute(run, parts)
     else:
         launch_processes(run, parts.processes)
+
+
+def take_up(run: Run) -> None:
+    """In a sweep: go on where this job was cut off or failed, else begin it anew, with nothing lost."""
+    last, described = run.directory / LAST, run.directory / results.COMPOSED
+    if last.is_file() and described.is_file():
+        changed = differences(OmegaConf.to_container(OmegaConf.load(described)), run.config, NOT_TRAINING)
+        try:
+            read_checkpoint(last)
+        except ValueError as error:
+            changed.append(str(error))
+        if not changed:
+            results.set_aside(run.directory / RESULTS)
+            run.config["ckpt"] = str(last)
+            return
+        log.warning(f"{run.directory}: begins anew, for its checkpoint does not fit ({'; '.join(changed[:3])})")
+    results.begin_anew(run.directory)
 
 
 def launch_processes(run: Run, processes: int) -> None:
@@ -365,25 +391,25 @@ def launch_processes(run: Run, processes: int) -> None:
         elastic_launch(engine, execute_in_child)(run)
     except SignalException as error:
         # A process that loses the other to the signal first takes that for a failure of its own.
-        written = run.directory / results.RESULTS
+        written = run.directory / RESULTS
         if written.exists() and results.read_results(run.directory)["status"] == "failed":
             written.unlink()
         raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
     except ChildFailedError as error:
-        if not (run.directory / results.RESULTS).exists():  # they were stopped, and had no time to say why
+        if not (run.directory / RESULTS).exists():  # they were stopped, and had no time to say why
             raise Refused(f"the processes of {run.directory} ended early; {how_to_go_on(run)}") from error
         raise Refused(results.read_results(run.directory).get("error", "see train.log")) from error
 
 
 def execute_in_child(run: Run) -> None:
-    log_to_console()
+    log_to_console(quiet=run.multirun)
     try:
         with refusing():
             parts = prepare(run)
         execute(run, parts)
     except Refused as error:
         if _is_first_process():
-            results.write_json(run.directory / results.RESULTS, failed(run, error))
+            results.write_json(run.directory / RESULTS, failed(run, error))
         sys.exit(1)  # the launching process tells it
 
 
@@ -421,11 +447,13 @@ def execute(run: Run, parts: Parts) -> None:
             trainer.test(experiment, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             test_s = time.monotonic() - began
             if experiment.is_solved:
-                trainer.save_checkpoint(run.directory / results.LAST)
+                trainer.save_checkpoint(run.directory / LAST)
     except TrainingDiverged as error:
         finish(run, parts, failed(run, error))
         raise Refused(f"{error}; {run.directory} keeps what there was") from error
-    except SystemExit as error:  # Lightning's answer to Ctrl-C
+    except SystemExit as error:  # Lightning's answer to Ctrl-C and SIGTERM
+        if error.code not in (None, 1):
+            raise  # submitit's, which says with its code that the job is to be queued again
         raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
     except OSError as error:
         with suppress(Refused):  # a disk without room for a checkpoint may have none for this either
@@ -435,7 +463,7 @@ def execute(run: Run, parts: Parts) -> None:
         log.debug("the run failed", exc_info=True)  # Python prints it to the console, as it goes on
         finish(run, parts, failed(run, error))
         raise
-    epochs = trainer.current_epoch - parts.resumed.epochs
+    epochs, epoch = trainer.current_epoch - parts.resumed.epochs, tested_epoch(run, best)
     figures = {
         "status": "completed",
         **identity(run),
@@ -444,13 +472,13 @@ def execute(run: Run, parts: Parts) -> None:
         "steps": trainer.global_step,
         "parameters": sum(weight.numel() for weight in experiment.model.parameters()),
         "data": {**data.describe(), "test": experiment.tested_images},
-        "tested": {"checkpoint": "best" if best else "last", "epoch": tested_epoch(run, best)},
+        "tested": {"checkpoint": "best" if best else "last", "epoch": epoch, "criterion": experiment.criterion},
+        "validation": results.validated(run.directory, epoch),
         "test": experiment.results,
         "time": {"begin_s": parts.begin_s, "fit_s": fit_s, "epoch_s": fit_s / max(1, epochs), "test_s": test_s},
         "device": hardware.describe_device(run.config["trainer"]["accelerator"], trainer.world_size),
         "precision": trainer.precision,
         "versions": results.versions(),
-        "commit": results.commit(),
     }
     finish(run, parts, figures)
     if trainer.is_global_zero:
@@ -488,7 +516,7 @@ def tested(run: Run, trainer: Trainer) -> Path | None:
 
 def tested_epoch(run: Run, best: Path | None) -> int:
     """After which epoch the tested weights were saved, from 1; 0 where there was none."""
-    path = best or run.directory / results.LAST
+    path = best or run.directory / LAST
     checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     return checkpoint["epoch"] + 1 if checkpoint["global_step"] else 0
 
@@ -504,6 +532,9 @@ def identity(run: Run) -> dict[str, object]:
         "beta": config["beta"]["weight"],
         "seed": config["seed"],
         "epochs": config["trainer"]["max_epochs"],
+        "choices": run.choices,
+        "config": config,
+        "commit": commit(),
     }
 
 
@@ -512,7 +543,7 @@ def failed(run: Run, error: BaseException) -> dict[str, object]:
 
 
 def how_to_go_on(run: Run) -> str:
-    last = run.directory / results.LAST
+    last = run.directory / LAST
     if last.exists():
         return f"go on with: python train.py {shlex.quote(f'ckpt={last}')}"
     return f"it had finished no epoch, so there is nothing to go on from in {run.directory}"
@@ -528,15 +559,15 @@ class ConsoleHandler(logging.StreamHandler):
             super().handleError(record)
 
 
-def log_to_console() -> None:
-    """vaelab's messages as they are, to standard output, from one process only."""
+def log_to_console(quiet: bool = False) -> None:
+    """vaelab's messages as they are, to standard output, from one process only; ``quiet`` leaves a line or two."""
     root = logging.getLogger("vaelab")
     for handler in root.handlers[:]:  # of the job before, in a multirun
         root.removeHandler(handler)
         handler.close()
     root.setLevel(logging.DEBUG)
     console = ConsoleHandler(sys.stdout) if _is_first_process() else logging.NullHandler()
-    console.setLevel(logging.INFO)
+    console.setLevel(SUMMARY if quiet else logging.INFO)
     root.addHandler(console)
 
 
@@ -552,6 +583,10 @@ def introduce(run: Run, parts: Parts) -> None:
     """What is about to run, in two lines."""
     described = parts.data.describe()
     choices = ", ".join(f"{group} {run.choices.get(group)}" for group in GROUPS)
+    log.log(
+        SUMMARY if run.multirun else logging.DEBUG,
+        f"{run.directory.name}: {'goes on' if run.ckpt else 'begins'}",
+    )
     log.info(f"{run.directory}: {choices}, latent {run.config['latent']}")
     log.info(
         f"{described['name']} with {described['train']:,} images to train, {described['val']:,} to validate, "
@@ -581,7 +616,7 @@ def finish(run: Run, parts: Parts, figures: dict[str, object]) -> None:
                 logger.log_hyperparams(flat, figures_of_test, step=parts.trainer.global_step)
                 logger.experiment.flush()
     try:
-        results.write_json(run.directory / results.RESULTS, figures)
+        results.write_json(run.directory / RESULTS, figures)
     except OSError as error:
         raise Refused(cannot_use(error)) from error
     if figures["status"] == "completed":
@@ -627,8 +662,13 @@ def show(run: Run, parts: Parts, figures: dict) -> None:
         f"fit {took['fit_s']:.1f} s ({took['epoch_s']:.2f} s per epoch), test {took['test_s']:.1f} s "
         f"of the {checkpoint['checkpoint']} weights, epoch {checkpoint['epoch']}"
     )
-    log.info(f"results   {run.directory / results.RESULTS}")
+    told = (f"{name} {figures['test'][name]:.3f}" for name in explained if name in figures["test"] and name in BRIEF)
+    log.log(
+        SUMMARY if run.multirun else logging.DEBUG,
+        f"{run.directory}: {', '.join(told)} after {took['begin_s'] + took['fit_s'] + took['test_s']:.0f} s",
+    )
+    log.info(f"results   {run.directory / RESULTS}")
     log.info(f"pictures  {run.directory / 'figures'}")
     log.info(f"curves    {os.path.relpath(Path(sys.executable).parent / 'tensorboard')} --logdir {run.directory}")
-    if parts.data.is_stand_in:
+    if parts.data.is_stand_in and not run.multirun:
         log.warning(STAND_IN)

@@ -1,0 +1,2 @@
+def report(sweeps, directory):
+    print("report", sweeps)
