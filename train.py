@@ -6,6 +6,7 @@ src/vaelab/run.py, whose heavy imports wait until there is something to run.
 
 import difflib
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -42,6 +43,12 @@ def main() -> None:
         fail(explain(error))
     except OSError as error:  # Hydra makes the directory before anybody is asked
         fail(cannot_use(error))
+    except Exception as error:
+        if sweep is None:
+            raise
+        traceback_if_asked()
+        where = "VAELAB_TRACEBACK=1 shows where; the same command goes on with the sweep"
+        wrong = f"the sweep ended early: {type(error).__name__}: {' '.join(str(error).split())[:300]}; {where}"
     if sweep is not None and sweep.is_dir():
         report(sweep)
     if wrong:
@@ -121,16 +128,26 @@ def objective(cell: cells.Cell) -> float | None:
 
 def report(sweep: Path) -> None:
     """The sweep's tables and pictures; what goes wrong here is said and spoils nothing."""
-    from vaelab.sweep import report
+    from vaelab import sweep as sweeps
 
-    report([sweep], sweep)
+    try:
+        found = sweeps.report([sweep], sweep)
+    except (ValueError, OSError, RuntimeError) as error:
+        traceback_if_asked()
+        print(f"no report: {error}; try again with python scripts/report.py {shlex.quote(str(sweep))}", file=sys.stderr)
+    else:
+        print(f"{sweeps.counted(found)}: {sweep / 'sweep.md'}")
 
 
 def fail(line: str) -> None:
-    if os.environ.get("VAELAB_TRACEBACK"):
-        traceback.print_exc()
+    traceback_if_asked()
     print(f"error: {line}", file=sys.stderr)
     sys.exit(1)
+
+
+def traceback_if_asked() -> None:
+    if os.environ.get("VAELAB_TRACEBACK") and sys.exc_info()[0] is not None:
+        traceback.print_exc()
 
 
 def check_name(arguments: list[str]) -> None:

@@ -42,19 +42,25 @@ def sheet(images: Tensor, columns: int) -> np.ndarray:
     return page
 
 
+def canvas(width: float, height: float) -> Figure:
+    """An empty figure of so many screen pixels."""
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def _figure_of_sheet(page: np.ndarray, title: str, rows: Sequence[str] = ()) -> Figure:
     """``page`` at a whole factor, ``title`` above it, the names of its rows to its left."""
     height, width = (SCALE * side for side in page.shape)
     top = 34 if title else 0
     left = 16 + 8 * max(len(name) for name in rows) if rows else 0
-    figure = Figure(figsize=((left + width) / DPI, (top + height) / DPI), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = canvas(left + width, top + height)
     axes = figure.add_axes((left / (left + width), 0, width / (left + width), height / (top + height)), frameon=False)
     axes.imshow(page, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
     if title:
         middle = 1 - 0.5 * top / (top + height)
-        title, size = _fitted(title, left + width - 12)
+        title, size = fitted(title, left + width - 12)
         figure.text(6 / (left + width), middle, title, fontsize=size, color=INK, va="center")
     for index, name in enumerate(rows):
         middle = (len(rows) - index - 0.5) / len(rows) * height / (top + height)
@@ -83,11 +89,11 @@ def reconstructions(originals: Tensor, reconstructed: Tensor, title: str = "") -
 
 def schedules(betas: Mapping[str, Callable[[int, int], float]], steps: int = 1_000) -> Figure:
     """A panel for each schedule of β, over the training."""
-    figure = _chart(2.6 * len(betas), 2.1)
+    figure = chart(2.6 * len(betas), 2.1)
     for position, (name, beta) in enumerate(betas.items(), start=1):
         axes = figure.add_subplot(1, len(betas), position)
         axes.plot([step / steps for step in range(steps)], [beta(step, steps) for step in range(steps)], color=TRAIN)
-        _dress(axes, f"beta={name}", "share of the training", "β" if position == 1 else "")
+        dress(axes, f"beta={name}", "share of the training", "β" if position == 1 else "")
         axes.set_ylim(-0.05, 1.1)
     return figure
 
@@ -101,7 +107,7 @@ def curves(history: dict[str, dict[str, tuple[list[float], list[float]]]], title
     names = [name for name in CURVES if name in history]
     columns = 2 if len(names) > 1 else 1
     rows = max(1, -(-len(names) // columns))
-    figure = _chart(4.6 * columns, 3.0 * rows + 0.4, title)
+    figure = chart(4.6 * columns, 3.0 * rows + 0.4, title)
     for position, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, position)
         shown = []
@@ -123,7 +129,7 @@ def curves(history: dict[str, dict[str, tuple[list[float], list[float]]]], title
             low, high = min(shown), max(shown)
             margin = 0.06 * (high - low) or 1.0
             axes.set_ylim(low - margin, high + margin)
-        _dress(axes, f"{name}: {CURVES[name]}", "epoch", "nats per image")
+        dress(axes, f"{name}: {CURVES[name]}", "epoch", "nats per image")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axes.legend(frameon=False, fontsize=FONT - 1)
     return figure
@@ -131,7 +137,7 @@ def curves(history: dict[str, dict[str, tuple[list[float], list[float]]]], title
 
 def codes(points: Tensor, labels: Tensor, title: str = "", axes_names: tuple[str, str] = ("z₁", "z₂")) -> Figure:
     """Points ``(N, 2)``, each in the colour of its label ``(N,)``."""
-    figure = _chart(6.4, 5.4, title)
+    figure = chart(6.4, 5.4, title)
     axes = figure.add_subplot()
     found = sorted(set(labels.tolist()))
     # Ten colours that differ; more classes, as of EMNIST, share a gradual map.
@@ -141,7 +147,7 @@ def codes(points: Tensor, labels: Tensor, title: str = "", axes_names: tuple[str
         axes.scatter(
             chosen[:, 0], chosen[:, 1], s=5, color=palette(position), label=str(label), linewidths=0, alpha=0.7
         )
-    _dress(axes, "", *axes_names)
+    dress(axes, "", *axes_names)
     columns = -(-len(found) // 20)
     axes.legend(
         frameon=False, fontsize=FONT - 1, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5), ncols=columns
@@ -151,7 +157,7 @@ def codes(points: Tensor, labels: Tensor, title: str = "", axes_names: tuple[str
 
 def kl_bars(kl: Sequence[float], linear: Sequence[float] | None = None, title: str = "") -> Figure:
     """KL terms of the latents, the largest first, beside those of a linear model where given."""
-    figure = _chart(max(4.6, 0.5 + 0.28 * min(len(kl), 60)), 3.2, title)
+    figure = chart(max(4.6, 0.5 + 0.28 * min(len(kl), 60)), 3.2, title)
     axes = figure.add_subplot()
     axes.bar(range(1, len(kl) + 1), kl, color=TRAIN, width=0.8, label="this model")
     if linear is not None:
@@ -159,7 +165,7 @@ def kl_bars(kl: Sequence[float], linear: Sequence[float] | None = None, title: s
         axes.plot(range(1, len(linear) + 1), linear, color=VAL, label="a linear model", **marks)
         axes.set_ylim(0, 1.3 * max(*kl, *linear, 1e-3))  # room for the legend above the bars
         axes.legend(frameon=False, fontsize=FONT - 1, loc="upper right", ncols=2)
-    _dress(axes, "", "latent, by its KL term", "KL, nats per image")
+    dress(axes, "", "latent, by its KL term", "KL, nats per image")
     axes.set_xlim(0.4, len(kl) + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
     return figure
@@ -168,14 +174,14 @@ def kl_bars(kl: Sequence[float], linear: Sequence[float] | None = None, title: s
 def kl_over_training(epochs: Sequence[float], kl: np.ndarray, title: str = "") -> Figure:
     """KL term of every latent over the epochs, ``kl`` ``(E, D)``: rows in the order that they end in."""
     order = np.argsort(-kl[-1], kind="stable")
-    figure = _chart(6.4, min(8.0, 1.6 + 0.16 * kl.shape[1]), title)
+    figure = chart(6.4, min(8.0, 1.6 + 0.16 * kl.shape[1]), title)
     axes = figure.add_subplot()
     step = (epochs[-1] - epochs[0]) / max(1, len(epochs) - 1) or 1.0
     extent = (epochs[0] - step / 2, epochs[-1] + step / 2, kl.shape[1] + 0.5, 0.5)
     shown = axes.imshow(
         kl[:, order].T, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest", extent=extent
     )  # fmt: skip
-    _dress(axes, "", "epoch", "latent, by its last KL term")
+    dress(axes, "", "epoch", "latent, by its last KL term")
     axes.grid(visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
@@ -185,24 +191,24 @@ def kl_over_training(epochs: Sequence[float], kl: np.ndarray, title: str = "") -
 
 def spread(stds: Tensor, title: str = "") -> Figure:
     """Histogram of the posterior's standard deviations ``(N, D)``, over images and latents."""
-    figure = _chart(4.6, 3.2, title)
+    figure = chart(4.6, 3.2, title)
     axes = figure.add_subplot()
     values = stds.detach().cpu().flatten().numpy()
     axes.hist(values, bins=np.linspace(0, max(1.0, float(values.max())) * 1.02, 60), color=TRAIN)
-    _dress(axes, "", "standard deviation of q(z_d|x)", "images x latents")
+    dress(axes, "", "standard deviation of q(z_d|x)", "images x latents")
     return figure
 
 
-def _chart(width: float, height: float, title: str = "") -> Figure:
+def chart(width: float, height: float, title: str = "") -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     if title:
-        title, size = _fitted(title, width * DPI - 12)
+        title, size = fitted(title, width * DPI - 12)
         figure.suptitle(title, fontsize=size, color=INK, x=0.01, ha="left")
     return figure
 
 
-def _fitted(title: str, width: float) -> tuple[str, float]:
+def fitted(title: str, width: float) -> tuple[str, float]:
     """``title``, shortened if need be, and its size for ``width`` pixels: not smaller than one can read."""
     per_point = 0.62 * DPI / 72  # pixels that a letter is wide
     longest = max(2, int(width / (per_point * LEAST_FONT)))
@@ -211,7 +217,7 @@ def _fitted(title: str, width: float) -> tuple[str, float]:
     return title, min(FONT, width / (per_point * max(1, len(title))))
 
 
-def _dress(axes: Axes, title: str, x: str, y: str) -> None:
+def dress(axes: Axes, title: str, x: str, y: str) -> None:
     """The one look of all charts."""
     axes.set_title(title, fontsize=FONT, color=INK, loc="left")
     axes.set_xlabel(x, fontsize=FONT - 1)

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shlex
+import signal
 import sys
 import time
 import warnings
@@ -21,7 +22,7 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -394,11 +395,26 @@ def launch_processes(run: Run, processes: int) -> None:
         written = run.directory / RESULTS
         if written.exists() and results.read_results(run.directory)["status"] == "failed":
             written.unlink()
+        if error.sigval == signal.SIGTERM:
+            leave_to_the_queue()
         raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
     except ChildFailedError as error:
         if not (run.directory / RESULTS).exists():  # they were stopped, and had no time to say why
             raise Refused(f"the processes of {run.directory} ended early; {how_to_go_on(run)}") from error
         raise Refused(results.read_results(run.directory).get("error", "see train.log")) from error
+
+
+def leave_to_the_queue() -> None:
+    """After SIGTERM in a job that submitit started: have it queued again, to go on from its last epoch.
+
+    On this machine alone that is asked for here. Slurm queues a preempted job again by itself, unless it ended
+    before, and one that the user cancels must not come back: there the job waits for its end.
+    """
+    engine = os.environ.get("SUBMITIT_EXECUTOR")
+    if engine == "local":
+        signal.raise_signal(signal.Signals[f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"])
+    while engine == "slurm":
+        time.sleep(1)
 
 
 def execute_in_child(run: Run) -> None:
@@ -454,6 +470,8 @@ def execute(run: Run, parts: Parts) -> None:
     except SystemExit as error:  # Lightning's answer to Ctrl-C and SIGTERM
         if error.code not in (None, 1):
             raise  # submitit's, which says with its code that the job is to be queued again
+        if isinstance(error, SIGTERMException):
+            leave_to_the_queue()
         raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
     except OSError as error:
         with suppress(Refused):  # a disk without room for a checkpoint may have none for this either
@@ -665,7 +683,7 @@ def show(run: Run, parts: Parts, figures: dict) -> None:
     told = (f"{name} {figures['test'][name]:.3f}" for name in explained if name in figures["test"] and name in BRIEF)
     log.log(
         SUMMARY if run.multirun else logging.DEBUG,
-        f"{run.directory}: {', '.join(told)} after {took['begin_s'] + took['fit_s'] + took['test_s']:.0f} s",
+        f"{run.directory.name}: {', '.join(told)} after {took['begin_s'] + took['fit_s'] + took['test_s']:.0f} s",
     )
     log.info(f"results   {run.directory / RESULTS}")
     log.info(f"pictures  {run.directory / 'figures'}")
