@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 LONGEST = 100  # characters of a directory's name; file systems take 143 (encrypted ones) to 255
 # Lower case alone, as some file systems know no other, and no end with a dot, which some cut off.
-PLAIN = re.compile(r"[a-z0-9_+-][a-z0-9._/+-]*=[a-z0-9._+-]*[a-z0-9_+-]|[a-z0-9._+-]+")
+PLAIN = re.compile(r"(?:[a-z0-9._+-]+=)?[a-z0-9._+-]*[a-z0-9_+-]")
 
 # What may differ between a cell and the command that meets it again without changing what is computed.
 ANY = ("name", "ckpt", "data.root")
@@ -53,7 +53,7 @@ def directory_name(overrides: Sequence[str]) -> str:
 
 def _name(words: list[str]) -> str:
     readable = ",".join(words)
-    if words and len(readable) <= LONGEST and all(PLAIN.fullmatch(word) and "/" not in word for word in words):
+    if words and len(readable) <= LONGEST and all(map(PLAIN.fullmatch, words)):
         return readable
     digest = hashlib.sha256(json.dumps(words).encode()).hexdigest()[:12]
     return f"{re.sub(r'[^A-Za-z0-9._+=,-]+', '_', readable)[: LONGEST - 13]}~{digest}"

@@ -122,7 +122,11 @@ def read(sweeps: Sequence[Path]) -> Sweep:
         [{name: value for name, value in row.items() if name not in ("options", "test", "versions")} for row in rows]
     )
     for option in options:
-        table[option] = pd.Series([value if _is_scalar(value) else str(value) for value in values[option]])
+        table[option] = [value if _is_scalar(value) else str(value) for value in values[option]]
+    made = {**{name: [row[name] for row in rows] for name in ("seed", "parameters", "tested_epoch")}, **values}
+    for name in made:
+        if all(value is None or (isinstance(value, int) and not isinstance(value, bool)) for value in made[name]):
+            table[name] = table[name].astype("Int64")  # 5 stays 5 where another job lacks it
     tests = pd.DataFrame([row["test"] for row in rows]).add_prefix("test_") if rows else pd.DataFrame()
     table = pd.concat([table, tests], axis=1)
     found = Sweep(list(sweeps), table, axes)

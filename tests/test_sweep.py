@@ -1,0 +1,268 @@
+"""The table of many runs: against pandas-free arithmetic on jobs whose figures are known."""
+
+import csv
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vaelab import sweep, sweep_figures
+from vaelab.cells import LOCK, RESULTS, held
+
+
+@pytest.fixture
+def grid(tmp_path) -> Path:
+    return synthetic.sweep(tmp_path / "grid", latent=[2, 10, 20], beta__weight=[0.5, 1, 4], seed=[1, 2, 3])
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_job_is_a_row_with_its_overrides_and_every_test_figure(grid):
+    sweep.report([grid], grid, pictures=False)
+    rows = rows_of(grid / "sweep.csv")
+    assert len(rows) == 27
+    for row in rows:
+        expected = synthetic.figures(int(row["latent"]), float(row["beta.weight"]), int(row["seed"]))
+        for name, value in expected.items():
+            assert float(row[f"test_{name}"]) == pytest.approx(value)
+    # Another report of the same jobs is the same file: nothing in it depends on when it was made.
+    before = (grid / "sweep.csv").read_bytes()
+    sweep.report([grid], grid, pictures=False)
+    assert (grid / "sweep.csv").read_bytes() == before
+
+
+def test_cells_are_means_over_seeds_with_the_deviation_of_one_seed(grid):
+    kind = sweep.read([grid]).kinds[0]
+    assert kind.axes == ["latent", "beta.weight"]
+    assert len(kind.cells) == 9
+    cell = kind.cells.query("latent == 10 and `beta.weight` == 4").iloc[0]
+    nll = [synthetic.figures(10, 4, seed)["nll"] for seed in (1, 2, 3)]
+    assert cell["nll"] == pytest.approx(statistics.fmean(nll))
+    assert cell["nll_sd"] == pytest.approx(statistics.stdev(nll))
+    assert cell["seeds"] == 3
+
+
+def test_the_best_cell_is_the_best_of_all_and_validation_chooses_without_the_test(grid):
+    # One cell whose validation is the best, though its test is not.
+    job = next(grid.glob("beta.weight=4,latent=2,seed=1"))
+    result = json.loads((job / RESULTS).read_text())
+    result["validation"]["elbo"] = 0.0
+    (job / RESULTS).write_text(json.dumps(result))
+    found = sweep.read([grid])
+    best = {row["by"]: row for row in sweep.ranking(found.kinds[0])}
+    every = {
+        (latent, beta): statistics.fmean(synthetic.figures(latent, beta, seed)["nll"] for seed in (1, 2, 3))
+        for latent in (2, 10, 20) for beta in (0.5, 1, 4)
+    }  # fmt: skip
+    latent, beta = min(every, key=every.__getitem__)
+    assert best["nll"]["cell"] == f"latent={latent}, beta.weight={beta:g}"
+    assert best["nll"]["mean"] == pytest.approx(every[latent, beta])
+    assert best["nll"]["ahead"] == pytest.approx(sorted(every.values())[1] - every[latent, beta])
+    chosen = found.kinds[0].chosen_by_validation()
+    assert (chosen["latent"], chosen["beta.weight"]) == (2, 4)
+    assert "The validation's bound would choose latent=2, beta.weight=4" in sweep.markdown(found, {})
+
+
+def test_cells_that_seeds_cannot_tell_apart_are_said_to_be_so(tmp_path):
+    for latent, values in {2: (100.0, 104.0), 3: (101.0, 105.0), 4: (150.0, 150.0)}.items():
+        for seed, nll in enumerate(values):
+            synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
+    text = sweep.markdown(sweep.read([tmp_path]), {})
+    assert "which 2 seeds cannot tell apart" in text
+    assert "102.00 ± 2.83" in text
+
+
+def test_the_pareto_front_is_what_nothing_beats():
+    generator = np.random.default_rng(0)
+    cells = pd.DataFrame(generator.uniform(size=(200, 2)), columns=["rate", "distortion"])
+    expected = [
+        not any((other.rate <= cell.rate) & (other.distortion <= cell.distortion)
+                for at, other in cells.iterrows() if at != index)
+        for index, cell in cells.iterrows()
+    ]  # fmt: skip
+    assert sweep.front(cells).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"likelihood": "gaussian"}, "gaussian, grey pixels"),
+        ({"data": {"name": "mnist", "test": 10000, "binarize": "static"}}, "static binary pixels"),
+        ({"data": {"name": "mnist5k", "test": 10000, "binarize": "none"}}, "mnist5k"),
+        ({"data": {"name": "mnist", "test": 500, "binarize": "none"}}, "500 test images"),
+        ({"config": {"model": {"classes": 10}}}, "given their labels"),
+    ],
+)
+def test_nats_that_do_not_compare_share_no_ranking_and_no_picture(tmp_path, changed, said):
+    synthetic.write(tmp_path, {"latent": 2})
+    synthetic.write(tmp_path, {"latent": 3}, **changed)
+    found = sweep.report([tmp_path], tmp_path)
+    assert len(found.kinds) == 2
+    assert all(len(kind.cells) == 1 for kind in found.kinds)
+    assert any("There are 2 kinds of nats" in note and said in note for note in found.notes)
+    made = json.loads((tmp_path / "sweep.json").read_text())
+    assert sorted(len(kind["best"]) for kind in made["kinds"]) == [3, 3]
+    assert len(list((tmp_path / "figures").glob("*rate_distortion.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [
+        ("network", ["mlp", "conv"]),
+        ("prior", ["normal", "vamp"]),
+        ("loss", ["elbo", "iwae"]),
+        ("optimizer.lr", [1e-3, 8e-3]),
+    ],
+)
+def test_the_axes_are_read_from_what_was_swept(tmp_path, axis, values):
+    for value in values:
+        synthetic.write(tmp_path, {axis: value, "data.batch_size": 512})
+    found = sweep.read([tmp_path])
+    assert found.axes == [axis]
+    assert sorted(found.jobs[axis]) == sorted(values)
+
+
+def test_a_default_counts_as_a_value_beside_overrides_of_it(tmp_path):
+    """Two sweeps, of which one did not say what the other swept."""
+    synthetic.sweep(tmp_path / "one", latent=[2, 5])
+    synthetic.sweep(tmp_path / "two", latent=[2, 5], optimizer__lr=[1e-3])
+    found = sweep.read([tmp_path / "one", tmp_path / "two"])
+    assert found.axes == ["latent", "optimizer.lr"]
+    assert sorted(found.jobs["optimizer.lr"]) == [1e-3, 1e-3, 8e-3, 8e-3]
+    assert set(found.jobs["sweep"]) == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({"commit": "a1"}, {"commit": "b2"}, "The code changed within the sweep: 1 jobs by a1, 1 jobs by b2."),
+        ({"commit": "a1-dirty"}, {"commit": "a1-dirty"}, "not committed"),
+        ({"config": {"epochs": 5}}, {"config": {"epochs": 50}}, "Beside what was swept the jobs differ in epochs"),
+        ({"test": {"nll": 1.0, "nll_samples": 10}}, {"test": {"nll": 1.0, "nll_samples": 100}}, "(10, 100)"),
+    ],
+)
+def test_what_makes_a_table_less_than_it_seems_is_said(tmp_path, first, second, said):
+    synthetic.write(tmp_path, {"latent": 2}, **first)
+    synthetic.write(tmp_path, {"latent": 3}, **second)
+    notes = sweep.read([tmp_path]).notes
+    assert any(said in note for note in notes), notes
+
+
+def test_jobs_that_did_not_complete_are_in_the_table_and_told_apart(grid):
+    synthetic.write(grid, {"latent": 0}, status="failed", error="latent must be | at least 1", test={}, validation={})
+    (grid / "cut" / ".hydra").mkdir(parents=True)
+    (grid / "cut" / ".hydra" / "config.yaml").write_text("latent: 5\nseed: 1\n")
+    (grid / "cut" / ".hydra" / "overrides.yaml").write_text("- latent=5\n")
+    (grid / "bad").mkdir()
+    (grid / "bad" / RESULTS).write_text("{")
+    (grid / "busy").mkdir()
+    with held(grid / "busy" / LOCK):
+        found = sweep.report([grid], grid, pictures=False)
+    assert found.counts == {"completed": 27, "failed": 1, "cut off": 1, "damaged": 1, "running": 1}
+    text = (grid / "sweep.md").read_text()
+    assert "latent must be \\| at least 1" in text
+    assert len(rows_of(grid / "sweep.csv")) == 31
+    assert found.axes == ["latent", "beta.weight"]
+    cut_off = next(row for row in rows_of(grid / "sweep.csv") if row["job"] == "cut")
+    assert cut_off["latent"] == "5"
+
+
+def test_the_pictures_are_there_and_what_tensorboard_gets(grid):
+    found = sweep.report([grid], grid)
+    sweep.report([grid], grid)  # again: TensorBoard must not show two reports
+    assert found.kinds
+    names = {"rate_distortion", "heat_maps"}  # no atlas: nobody trained these models
+    assert {path.stem for path in (grid / "figures").glob("*.png")} == names
+    for path in (grid / "figures").glob("*.png"):
+        with Image.open(path) as picture:
+            assert min(picture.size) > 250
+    assert len(list(grid.glob("events.out.tfevents.*"))) == 1
+    events = EventAccumulator(str(grid)).Reload()
+    assert set(events.Tags()["images"]) == {f"sweep/{name}" for name in names}
+    content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
+    assert b"beta.weight" in content
+    assert b"test/nll" in content
+
+
+def test_curves_run_through_the_betas_of_each_latent_size(grid):
+    kind = sweep.read([grid]).kinds[0]
+    figure = sweep_figures.plane(kind.cells, "latent", "beta.weight", sweep.front(kind.cells))
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    line = lines["latent=10"]
+    expected = [statistics.fmean(synthetic.figures(10, beta, seed)["rate"] for seed in (1, 2, 3))
+                for beta in (0.5, 1, 4)]  # fmt: skip
+    assert line.get_xdata() == pytest.approx(expected)
+    dashed = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == "--"]
+    assert dashed
+    for line in dashed:  # on each the ELBO is the same
+        assert np.ptp(np.asarray(line.get_xdata()) + np.asarray(line.get_ydata())) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_heat_map_shows_the_cells_means_where_they_belong(grid):
+    kind = sweep.read([grid]).kinds[0]
+    figure = sweep_figures.heat_maps(kind.cells, "latent", "beta.weight", ["nll"])
+    shown = figure.axes[0].images[0].get_array()
+    cell = kind.cells.query("latent == 20 and `beta.weight` == 0.5").iloc[0]
+    assert shown[2, 0] == pytest.approx(cell["nll"])
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["2", "10", "20"]
+
+
+@pytest.mark.parametrize(
+    ("axes", "pictures"),
+    [
+        ({"seed": [1, 2]}, {"rate_distortion"}),
+        ({"latent": [2, 5]}, {"rate_distortion", "heat_maps"}),
+        (
+            {"latent": [2, 5], "beta__weight": [1, 2], "optimizer__lr": [1e-3, 1e-2]},
+            {"rate_distortion-0", "rate_distortion-1", "heat_maps-0", "heat_maps-1"},
+        ),
+    ],
+)
+def test_one_axis_or_none_or_three_have_pictures_too(tmp_path, axes, pictures):
+    sweep.report([synthetic.sweep(tmp_path, **axes)], tmp_path)
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == pictures
+
+
+def test_models_without_a_bound_are_ranked_by_what_they_have(tmp_path):
+    for latent in (2, 3):
+        synthetic.write(tmp_path, {"latent": latent}, test={"mse": 10.0 / latent, "distortion": 80.0}, validation={})
+    found = sweep.report([tmp_path], tmp_path)
+    assert [row["by"] for row in sweep.ranking(found.kinds[0])] == ["mse"]
+    assert "validation" not in (tmp_path / "sweep.md").read_text()
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.mkdir()])
+def test_no_sweep_is_one_line(tmp_path, make):
+    make(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="nothing"):
+        sweep.read([tmp_path / "nothing"])
+
+
+def test_ten_thousand_jobs_fit_into_a_minute_and_two_gigabytes(tmp_path):
+    """In a process of its own, whose memory is its own; it takes some seconds, of which torch's import is most."""
+    synthetic.sweep(
+        tmp_path / "large", latent=range(2, 52), beta__weight=[0.1 * step for step in range(1, 41)], seed=range(5)
+    )
+    script = Path(__file__).resolve().parents[1] / "scripts" / "report.py"
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "large")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "10000 jobs, 10000 completed" in done.stdout
+    assert "The best 100 of 2000 cells" in done.stdout
+    assert time.monotonic() - began < 60
+    assert max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) < 2e6  # kilobytes
