@@ -47,6 +47,8 @@ def main() -> None:
         if sweep is None:
             raise
         traceback_if_asked()
+        if "Unknown plugin class" in str(error):
+            fail("this launcher or sweeper is not installed: pip install '.[slurm]', '.[ray]' or '.[search]'")
         where = "VAELAB_TRACEBACK=1 shows where; the same command goes on with the sweep"
         wrong = f"the sweep ended early: {type(error).__name__}: {' '.join(str(error).split())[:300]}; {where}"
     if sweep is not None and sweep.is_dir():
@@ -79,9 +81,13 @@ def compose(config: DictConfig) -> float | None:
                 return None
             if not mine:
                 raise Refused(f"{directory}: another process is at work in it; nothing was touched")
-            if multirun and (cell := cells.find(directory)).complete:
-                return objective(check_same(cell, values))
-            from vaelab.run import Run, launch
+            cell = cells.find(directory)
+            complete = multirun and cell.complete
+            if complete:
+                check_same(cell, values)
+                if not cells.missing_parts(cell, values):
+                    return objective(cell)
+            from vaelab.run import Run, appraise_finished, launch
 
             run = Run(
                 config=values,
@@ -91,12 +97,11 @@ def compose(config: DictConfig) -> float | None:
                 multirun=multirun,
                 side_by_side=side_by_side,
             )
-            launch(run)
+            (appraise_finished if complete else launch)(run)
             return objective(cells.find(directory))
     except Refused as error:
         if not multirun:
-            if ours:
-                cells.release(directory)
+            cells.release(directory, ours)
             fail(str(error))  # an exit, not an exception: Hydra would add lines of its own
         if isinstance(error, Interrupted) and not side_by_side:
             fail(f"{error}; the same command goes on with the sweep")
@@ -104,7 +109,7 @@ def compose(config: DictConfig) -> float | None:
         raise  # Hydra goes on with the other jobs and hands the first error on at the end
 
 
-def check_same(cell: cells.Cell, config: dict) -> cells.Cell:
+def check_same(cell: cells.Cell, config: dict) -> None:
     """Say that ``cell`` is complete already; a Refused where it is so of another configuration."""
     there = cell.results.get("config", {})
     changed = cells.differences(there, config, cells.NOT_TRAINING)
@@ -116,8 +121,7 @@ def check_same(cell: cells.Cell, config: dict) -> cells.Cell:
     notes = [f"evaluated with {'; '.join(changed)}"] if (changed := cells.differences(there, config)) else []
     if (old := cell.results.get("commit")) != (new := cells.commit()):
         notes.append(f"made by commit {old}, this is {new}")
-    print(f"{cell.directory}: complete already{''.join(f', {note}' for note in notes)}", flush=True)
-    return cell
+    print(f"{cell.directory.name}: complete already{''.join(f', {note}' for note in notes)}", flush=True)
 
 
 def objective(cell: cells.Cell) -> float | None:

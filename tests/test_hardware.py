@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -32,3 +34,27 @@ def test_automatic_precision_is_bf16_only_where_it_is_native(monkeypatch, native
 def test_devices_are_described_in_words():
     assert hardware.describe_device("cpu", 1).startswith("cpu: ")
     assert hardware.describe_device("cpu", 2).startswith("2 x cpu: ")
+
+
+def test_processes_side_by_side_have_a_gpu_each_and_share_where_there_are_too_few(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
+    taken = []
+    for _ in range(3):  # each as a process of its own would ask: nobody gives back what it holds
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
+        taken.append(hardware.pin_gpu(tmp_path))
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == taken[-1]
+    assert taken[:2] == ["4", "GPU-7"]
+    assert taken[2] in taken[:2]
+    hardware._pinned.close()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
+    assert hardware.pin_gpu(tmp_path) == "4"
+    hardware._pinned.close()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_where_there_is_nothing_to_choose_nothing_is_pinned(monkeypatch, tmp_path, count):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert hardware.pin_gpu(tmp_path) is None
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vaelab import results
+from vaelab import cells, results
 
 
 def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -30,15 +30,17 @@ def test_release_removes_nothing_of_anybody(tmp_path):
     directory = tmp_path / "outputs" / "runs" / "run"
     directory.mkdir(parents=True)
     (tmp_path / "outputs" / "README.md").touch()
-    results.release(directory)
+    cells.release(directory)
     assert [file.name for file in (tmp_path / "outputs").iterdir()] == ["README.md"]
 
 
 def test_earlier_results_are_kept_under_a_number(tmp_path):
     for number in (1, 2):
         results.write_json(tmp_path / "results.json", {"number": number})
-        assert results.set_aside(tmp_path).name == f"results.before-{number}.json"
-    assert results.set_aside(tmp_path) is None
+        results.set_aside(tmp_path / "results.json")
+        assert f'"number": {number}' in (tmp_path / f"results.before-{number}.json").read_text()
+    results.set_aside(tmp_path / "results.json")  # nothing to set aside
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(("content", "says"), [(None, "not finished"), ("{", "damaged"), ("", "damaged")])

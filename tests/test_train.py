@@ -392,7 +392,10 @@ def test_ctrl_c_ends_a_multirun(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err == "error: interrupted; go on with: python train.py ckpt=s/2/checkpoints/last.ckpt\n"
+    assert err == (
+        "error: interrupted; go on with: python train.py ckpt=s/2/checkpoints/last.ckpt; "
+        "the same command goes on with the sweep\n"
+    )
     assert not (tmp_path / "s/3").exists()
 
 

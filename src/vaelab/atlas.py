@@ -50,7 +50,7 @@ def atlas(jobs: pd.DataFrame, cells: pd.DataFrame, rows: str | None, columns: st
             panels[-1].append(seen(experiment, originals, labels))
     if data is None:
         return None
-    names = ([] if axis is None else [f"{axis}={value}" for value in values] for axis, values in
+    names = ([] if axis is None else [f"{axis}={sweep_figures.short(value)}" for value in values] for axis, values in
              ((rows, down), (columns, across)))  # fmt: skip
     return sweep_figures.mosaic(
         originals, panels, *(name or [""] for name in names), f"reconstructions above, samples below · {title}"

@@ -101,6 +101,12 @@ def find(directory: Path) -> Cell:
     return Cell(directory, results if isinstance(results, dict) else None, last if last.is_file() else None)
 
 
+def missing_parts(cell: Cell, config: Mapping[str, object]) -> list[str]:
+    """Those parts of an appraisal that ``config`` asks for and a complete run was cut off before."""
+    known = cell.results.get("evaluation", {})
+    return [part for part in config["evaluation"]["parts"] if part not in known]
+
+
 def differences(there: Mapping[str, object], here: Mapping[str, object], ignored: Sequence[str] = ANY) -> list[str]:
     """The options in which two configurations differ, with both values.
 
@@ -132,11 +138,13 @@ def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     return options
 
 
-def release(directory: Path) -> None:
-    """Remove ``directory``, if it is empty, and the folders of runs that it alone was in."""
+def release(directory: Path, ours: bool = True) -> None:
+    """Leave ``directory``, and remove it where it is ``ours`` and empty, with folders of runs that it alone was in."""
     if not directory.is_dir() or any(file.name != LOCK for file in directory.iterdir()):
         return
     (directory / LOCK).unlink(missing_ok=True)
+    if not ours:
+        return
     for folder in (directory, *(parent for parent in directory.parents if parent.name in ("runs", "outputs"))):
         try:
             folder.rmdir()

@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 
 import vaelab
-from vaelab.cells import LAST, LOCK, RESULTS, held
+from vaelab.cells import LAST, LOCK, RESULTS, find, held
 
 METRICS = "metrics.csv"
 COMPOSED = Path(".hydra") / "config.yaml"
@@ -22,14 +22,19 @@ COMPOSED = Path(".hydra") / "config.yaml"
 def check_free(directory: Path, resumes: bool) -> None:
     """A ValueError where another run's results lie in ``directory``.
 
-    A run that resumes may enter its own directory. An empty one (Hydra makes it beforehand) is free.
+    A run that resumes may enter its own directory. An empty one (Hydra makes it beforehand) is free, and so is that
+    of a job which was refused before it began.
     """
-    if not resumes and directory.is_dir() and any(file.name != LOCK for file in directory.iterdir()):
+    if not resumes and directory.is_dir() and any(not _is_nothing(file) for file in directory.iterdir()):
         last = directory / LAST
         go_on = f"go on with it: ckpt={last}" if last.exists() else "delete it: it holds no checkpoint to go on from"
         raise ValueError(
             f"{directory} exists already, and nothing there was touched; take another name (name=...), or {go_on}"
         )
+
+
+def _is_nothing(file: Path) -> bool:
+    return file.name == LOCK or file.suffix == ".part" or (file.name == RESULTS and not find(file.parent).complete)
 
 
 def claim(directory: Path, resumes: bool) -> None:

@@ -45,7 +45,8 @@ from vaelab.callbacks import (
     SaveMetrics,
     checkpoints,
 )
-from vaelab.cells import BEST, LAST, NOT_TRAINING, RESULTS, commit, differences
+from vaelab.cells import BEST, LAST, NOT_TRAINING, RESULTS, commit, differences, missing_parts
+from vaelab.cells import find as find_cell
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
 from vaelab.checks import Interrupted, Refused, cannot_use, one_of, whole
 from vaelab.data import REMEDY, ImageData
@@ -328,14 +329,15 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
 def launch(run: Run) -> None:
     """Check, take the directory, then run here or, with several devices, in one process for each."""
     log_to_console(quiet=run.multirun)
+    with refusing():  # before anything takes time
+        if run.multirun:
+            take_up(run)
+        else:
+            results.check_free(run.directory, run.resumes_in_place)
     try:
         with refusing():
             if run.side_by_side and run.config["trainer"]["devices"] == 1:
                 hardware.pin_gpu()
-            if run.multirun:
-                take_up(run)
-            else:
-                results.check_free(run.directory, run.resumes_in_place)  # before anything takes time
             parts = prepare(run)
             if _is_first_process():
                 results.claim(run.directory, run.resumes_in_place or run.multirun)
@@ -351,19 +353,29 @@ def launch(run: Run) -> None:
 
 
 def take_up(run: Run) -> None:
-    """In a sweep: go on where this job was cut off or failed, else begin it anew, with nothing lost."""
+    """In a sweep: go on where this job was cut off or failed, else begin it anew, with nothing lost.
+
+    A ValueError where something else lies there.
+    """
     last, described = run.directory / LAST, run.directory / results.COMPOSED
-    if last.is_file() and described.is_file():
-        changed = differences(OmegaConf.to_container(OmegaConf.load(described)), run.config, NOT_TRAINING)
+    if not described.is_file():
+        results.check_free(run.directory, resumes=False)
+    else:
+        there = OmegaConf.to_container(OmegaConf.load(described))
+        if changed := differences(there, run.config, NOT_TRAINING):
+            raise ValueError(
+                f"was cut off, but with {'; '.join(changed[:3])}; nothing was touched: delete it to have it made anew, "
+                "or take another place with name=..."
+            )
+    if last.is_file():
         try:
             read_checkpoint(last)
         except ValueError as error:
-            changed.append(str(error))
-        if not changed:
+            log.warning(f"{run.directory.name} begins anew: {error}")
+        else:
             results.set_aside(run.directory / RESULTS)
             run.config["ckpt"] = str(last)
             return
-        log.warning(f"{run.directory}: begins anew, for its checkpoint does not fit ({'; '.join(changed[:3])})")
     results.begin_anew(run.directory)
 
 
@@ -501,7 +513,8 @@ def execute(run: Run, parts: Parts) -> None:
     finish(run, parts, figures)
     if trainer.is_global_zero:
         try:
-            appraise(run, parts)
+            # Lightning has moved the model to the CPU when it was done.
+            appraise(run, experiment.to(trainer.strategy.root_device).eval(), data)
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"interrupted; the run is complete, and python scripts/evaluate.py {run.directory} does what is missing"
@@ -510,18 +523,24 @@ def execute(run: Run, parts: Parts) -> None:
             raise Refused(f"{cannot_use(error)}; the run itself is complete in {run.directory}") from error
 
 
-def appraise(run: Run, parts: Parts) -> None:
+def appraise(run: Run, experiment: Experiment, data: ImageData) -> None:
     """Add the parts of an appraisal that every run ends with, of the tested weights, to its results."""
     asked = run.config["evaluation"]
     same = ("chunk", "prior_samples", "active_variance", "aggregate_images")
     settings = Settings(nll_samples=max(2, asked["nll_samples"]), **{name: asked[name] for name in same})
-    # Lightning has moved it to the CPU when it was done.
-    experiment = parts.experiment.to(parts.trainer.strategy.root_device).eval()
-    subject = Subject(experiment, parts.data, settings)
-    for part in asked["parts"]:
+    subject = Subject(experiment, data, settings)
+    for part in missing_parts(find_cell(run.directory), run.config):
         results.add_evaluation(run.directory, part, find(part, subject))
     if asked["parts"]:
         log.info(f"evaluated {', '.join(asked['parts'])}; more by python scripts/evaluate.py {run.directory}")
+
+
+def appraise_finished(run: Run) -> None:
+    """The same for a job of a sweep that was cut off after its test."""
+    log_to_console(quiet=run.multirun)
+    experiment, data = reopen(run.directory)
+    root = torch.device(hardware.resolve(run.config["trainer"]["accelerator"]))
+    appraise(run, experiment.to(root), data)
 
 
 def tested(run: Run, trainer: Trainer) -> Path | None:

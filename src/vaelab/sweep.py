@@ -30,7 +30,10 @@ from vaelab.results import COMPOSED, write_json
 
 log = logging.getLogger(__name__)
 
-FIGURES = ("elbo", "rate", "distortion", "nll", "active_units", "mse")  # of a cell, in the tables, where it has them
+# Of a cell, in the tables and maps, where it has them; the last two are of the appraisal's part `latents`.
+FIGURES = ("elbo", "rate", "distortion", "nll", "mse", "active_units", "used_units", "linear_kept")
+COUNTS = FIGURES[-3:]
+USED = 0.05  # nats of KL from which on a latent says something: the variance of its mean alone may be drift
 LOWER_IS_BETTER = {"nll": True, "elbo": False, "mse": True}  # what cells are ranked by
 NO_AXIS = ("name", "ckpt", "seed", "accelerator", "pictures", "evaluation", "hydra", "trainer.log_every_n_steps")
 LONGEST_TABLE = 100  # cells in sweep.md; sweep.csv has all
@@ -179,9 +182,15 @@ def read_job(sweep: Path, directory: Path) -> tuple[dict, dict[str, object], dic
         "commit": results.get("commit"),
         "options": options,
         **validation,
-        "test": results.get("test", {}),
+        "test": {**results.get("test", {}), **_units(results)},
     }
     return row, flat(config), choices
+
+
+def _units(results: dict) -> dict[str, int]:
+    latents = results.get("evaluation", {}).get("latents", {})
+    found = {"used_units": sum(kl > USED for kl in latents["kl_per_latent"])} if "kl_per_latent" in latents else {}
+    return found | ({"linear_kept": latents["linear_kept"]} if "linear_kept" in latents else {})
 
 
 def _composition(directory: Path) -> tuple[list[str], dict]:
@@ -463,7 +472,7 @@ def _cell_table(kind: Kind) -> list[str]:
     for cell in cells.to_dict("records"):
         row = pd.Series(cell)
         values = [_cell(shown(cell[axis])) for axis in kind.axes]
-        values += [with_deviation(row, name, 1 if name == "active_units" else 2) for name in names]
+        values += [with_deviation(row, name, 1 if name in COUNTS else 2) for name in names]
         lines.append(f"| {' | '.join([*values, str(cell['seeds'])])} |")
     return [*lines, ""]
 

@@ -20,8 +20,10 @@ TITLES = {
     "rate": "rate, nats",
     "distortion": "distortion, nats",
     "nll": "-log p(x), nats",
-    "active_units": "active units",
     "mse": "squared error",
+    "active_units": "active units: variance of the mean",
+    "used_units": "used units: KL above 0.05 nats",
+    "linear_kept": "units that a linear model keeps",
 }
 
 
@@ -42,12 +44,12 @@ def plane(cells: pd.DataFrame, curves: str | None, along: str | None, on_front: 
         joined = "-" if len(cells) <= 2_000 else ""
         axes.plot(
             line["rate"], line["distortion"], marker="o", markersize=4.5, linestyle=joined, linewidth=1.3, color=colour,
-            label=f"{curves}={_short(value)}" if curves is not None and named else None,
+            label=f"{curves}={short(value)}" if curves is not None and named else None,
         )  # fmt: skip
         if along is not None and len(cells) <= 40:
             for end in {0, len(line) - 1}:
                 axes.annotate(
-                    _short(line[along].iloc[end]), (line["rate"].iloc[end], line["distortion"].iloc[end]),
+                    short(line[along].iloc[end]), (line["rate"].iloc[end], line["distortion"].iloc[end]),
                     textcoords="offset points", xytext=(5, 4), fontsize=FONT - 3, color=colour,
                 )  # fmt: skip
     best = cells[on_front].sort_values("rate")
@@ -90,7 +92,7 @@ def _iso_elbo(axes: Axes) -> None:
 def heat_maps(cells: pd.DataFrame, rows: str | None, columns: str, figures: Sequence[str], title: str = "") -> Figure:
     """A panel for each of ``figures``: a map over ``rows`` and ``columns``, or a line over the one axis there is."""
     shown = [name for name in figures if name in cells and cells[name].notna().any()]
-    across = 3
+    across = 4 if len(shown) > 6 else 3
     down = -(-len(shown) // across)
     if rows is None:
         figure = chart(3.4 * across, 2.7 * down + 0.4, title)
@@ -99,7 +101,7 @@ def heat_maps(cells: pd.DataFrame, rows: str | None, columns: str, figures: Sequ
             line = cells.sort_values(columns)
             at = range(len(line))
             axes.errorbar(at, line[name], yerr=line.get(f"{name}_sd"), marker="o", markersize=4, capsize=2, color=VAL)
-            _ticks(axes.set_xticks, list(at), [_short(value) for value in line[columns]])
+            _ticks(axes.set_xticks, list(at), [short(value) for value in line[columns]])
             dress(axes, TITLES[name], columns, "")
         return figure
     table = cells.set_index([rows, columns])
@@ -112,8 +114,8 @@ def heat_maps(cells: pd.DataFrame, rows: str | None, columns: str, figures: Sequ
         axes = figure.add_subplot(down, across, position)
         values = grids[name].to_numpy(dtype=float)
         image = axes.imshow(values, cmap="viridis", aspect="auto", interpolation="nearest")
-        _ticks(axes.set_xticks, range(width), [_short(value) for value in grids[name].columns])
-        _ticks(axes.set_yticks, range(height), [_short(value) for value in grids[name].index])
+        _ticks(axes.set_xticks, range(width), [short(value) for value in grids[name].columns])
+        _ticks(axes.set_yticks, range(height), [short(value) for value in grids[name].index])
         dress(axes, TITLES[name], columns, rows)
         axes.grid(visible=False)
         if width * height <= WRITTEN:
@@ -140,7 +142,8 @@ def _ticks(place: object, positions: Sequence[int], names: Sequence[str]) -> Non
     place(list(positions)[::step], list(names)[::step])
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """``value`` as it fits beside a tick."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 18 else text[:17] + "…"
 
