@@ -7,8 +7,10 @@ src/vaelab/run.py, whose heavy imports wait until there is something to run.
 import difflib
 import os
 import shlex
+import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -31,15 +33,23 @@ SWEEPS = Path("outputs") / "sweeps"
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
     check_name(sys.argv[1:])
-    sweep, wrong = None, ""
+    sweep, fresh, wrong = None, False, ""
     try:
         sys.argv[1:] = with_overrides_of_resumed_run(sys.argv[1:])
         if is_multirun(sys.argv[1:]):
             sys.argv[1:], sweep = with_sweep_directory(sys.argv[1:])
+            fresh = sweep is not None and not sweep.exists()
+            if any(argument.startswith("hydra/launcher=") for argument in sys.argv):
+                # As for Ctrl-C, so that an engine stops the processes that it started.
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
         compose()
     except Refused as error:  # of a multirun alone: a single run has left by now
         wrong = f"a job of the sweep failed, the others went on; the first to fail: {error}"
+    except KeyboardInterrupt:
+        fail(f"interrupted{'' if sweep is None else '; the same command goes on with the sweep'}")
     except (HydraException, OmegaConfBaseException) as error:
+        if sweep is not None and fresh:
+            remove_empty(sweep)
         fail(explain(error))
     except OSError as error:  # Hydra makes the directory before anybody is asked
         fail(cannot_use(error))
@@ -69,7 +79,9 @@ def compose(config: DictConfig) -> float | None:
     if multirun:
         if composed.sweep.subdir == ".":  # else the user says which
             elsewhere = ("name", *composed.job.config.override_dirname.exclude_keys)  # in the sweep's own name
-            directory /= cells.directory_name([word for word in overrides if word.split("=")[0] not in elsewhere])
+            words = {word.split("=")[0]: word for word in overrides}
+            words.setdefault("seed", f"seed={values['seed']}")  # more seeds later are then other cells
+            directory /= cells.directory_name([word for option, word in words.items() if option not in elsewhere])
         values["name"] = directory.name
     directory = directory.relative_to(here) if directory.is_relative_to(here) else directory
     # Empty ones that were there before are the user's to keep.
@@ -107,6 +119,13 @@ def compose(config: DictConfig) -> float | None:
             fail(f"{error}; the same command goes on with the sweep")
         print(f"error: {directory}: {error}", file=sys.stderr)
         raise  # Hydra goes on with the other jobs and hands the first error on at the end
+    except Exception as error:
+        if not multirun:
+            raise
+        traceback_if_asked()
+        line = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        print(f"error: {directory}: {line}", file=sys.stderr)
+        raise Refused(f"{line}; VAELAB_TRACEBACK=1 shows where") from error
 
 
 def check_same(cell: cells.Cell, config: dict) -> None:
@@ -132,15 +151,17 @@ def objective(cell: cells.Cell) -> float | None:
 
 def report(sweep: Path) -> None:
     """The sweep's tables and pictures; what goes wrong here is said and spoils nothing."""
-    from vaelab import sweep as sweeps
+    from vaelab import report as reports
+    from vaelab.run import log_to_console
 
+    log_to_console(quiet=True)  # not to the last job's train.log
     try:
-        found = sweeps.report([sweep], sweep)
-    except (ValueError, OSError, RuntimeError) as error:
+        found = reports.report([sweep], sweep)
+    except Exception as error:
         traceback_if_asked()
         print(f"no report: {error}; try again with python scripts/report.py {shlex.quote(str(sweep))}", file=sys.stderr)
     else:
-        print(f"{sweeps.counted(found)}: {sweep / 'sweep.md'}")
+        print(f"{reports.counted(found)}: {sweep / 'sweep.md'}")
 
 
 def fail(line: str) -> None:
@@ -169,7 +190,7 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     What is typed beside it is added, and replaces what that command said of the same option.
     """
     typed = [argument for argument in arguments if argument.startswith("ckpt=")]
-    if not typed or typed[-1] in ("ckpt=", "ckpt=null"):
+    if is_multirun(arguments) or not typed or typed[-1] in ("ckpt=", "ckpt=null"):
         return arguments
     ckpt = typed[-1].removeprefix("ckpt=").strip("'\"")
     # A path may hold what means something in Hydra's grammar: a sweep's directories are full of = and commas.
@@ -189,6 +210,13 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     return kept + arguments
 
 
+def remove_empty(sweep: Path) -> None:
+    """What Hydra made of a sweep before it found a word that it does not know."""
+    (sweep / "multirun.yaml").unlink(missing_ok=True)
+    with suppress(OSError):
+        sweep.rmdir()
+
+
 def is_multirun(arguments: list[str]) -> bool:
     return any(argument in ("-m", "--multirun") or argument.startswith("hydra.mode=MULTI") for argument in arguments)
 
@@ -204,11 +232,14 @@ def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
         parsed = {override.key_or_group: override for override in map(parser.parse_override, words)}
     except HydraException:
         return arguments, None  # which Hydra explains
+    added: list[str] = []
     if "hydra.sweep.dir" in parsed:
         setup_globals()  # for ${now:...}
         typed = OmegaConf.create({"directory": str(parsed["hydra.sweep.dir"].value())})
         sweep = Path(OmegaConf.to_container(typed, resolve=True)["directory"])
     elif "name" in parsed:
+        if parsed["name"].is_sweep_override():
+            fail("in a multirun name=... is the sweep's, and has one value; its jobs are named after their overrides")
         sweep = SWEEPS / str(parsed["name"].value())
     else:
         task = [override for override in parsed.values() if not override.is_hydra_override()]
@@ -217,8 +248,11 @@ def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
         fixed = {override.get_key_element(): override.get_value_element_as_str() for override in fixed}
         sweep = SWEEPS / cells.sweep_name(axes, [f"{option}={value}" for option, value in fixed.items()])
         named = ",".join(quoted(option) for option in fixed if option != "seed")
-        arguments = [*arguments, f"hydra.job.config.override_dirname.exclude_keys=[{named}]"]
-    return [*arguments, f"hydra.sweep.dir={quoted(str(sweep))}"], sweep
+        added = [f"hydra.job.config.override_dirname.exclude_keys=[{named}]"]
+    added.append(f"hydra.sweep.dir={quoted(str(sweep))}")
+    # Beside the other words: a flag between them would end their list.
+    at = max((index for index, argument in enumerate(arguments) if argument in words), default=-1) + 1
+    return [*arguments[:at], *added, *arguments[at:]], sweep
 
 
 def quoted(text: str) -> str:

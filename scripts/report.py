@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from vaelab import cells, tool
-from vaelab.sweep import report
+from vaelab.report import report
 
 
 def work() -> None:

@@ -85,9 +85,10 @@ def test_differences_name_the_option_and_leave_out_what_does_not_matter():
     there = {"name": "a", "data": {"root": "/x", "val": 10}, "pictures": {"every": 5}, "epochs": 2}
     here = {"name": "b", "data": {"root": "/y", "val": 20}, "pictures": {"every": 1}, "epochs": 2, "lr": 1}
     assert cells.differences(there, here) == [
-        "data.val=10 there, 20 here", "lr=nothing there, 1 here", "pictures.every=5 there, 1 here",
+        "data.val=10 there, 20 here", "lr=nothing there, 1 here",
     ]  # fmt: skip
-    assert cells.differences(there, there | {"pictures": {"every": 1}}, cells.NOT_TRAINING) == []
+    measured = {"evaluation": {"nll_samples": 10, "ema": None}}
+    assert cells.differences(there, there | measured, cells.NOT_TRAINING) == ["evaluation.ema=nothing there, None here"]
 
 
 def test_one_process_at_a_time_holds_a_lock_and_kill_9_frees_it(tmp_path):

@@ -211,7 +211,8 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 used = []
 for seed in range(0, 16, 4):
-    sys.argv = ["train.py", "-m", *SMALL, "epochs=1", "evaluation.parts=[]", "name=s", f"seed={{seed}},{{seed+1}},{{seed+2}},{{seed+3}}"]
+    seeds = ",".join(str(seed + more) for more in range(4))
+    sys.argv = ["train.py", "-m", *SMALL, "epochs=1", "evaluation.parts=[]", "name=s", f"seed={{seeds}}"]
     main()
     used.append(resident())
 print(used, file=sys.stderr)

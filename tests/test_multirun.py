@@ -150,6 +150,11 @@ def its_last_checkpoint_is_damaged(job: Path, begun: Path) -> None:
     (job / LAST).write_bytes((job / LAST).read_bytes()[:1000])
 
 
+def a_composition_is_damaged(job: Path, begun: Path) -> None:
+    cut_off_after_its_first_epoch(job, begun)
+    (job / ".hydra" / "config.yaml").write_text("{")
+
+
 def files_that_were_half_written_lie_about(job: Path, begun: Path) -> None:
     cut_off_after_its_first_epoch(job, begun)
     (job / ".results.json.4711.part").write_text("{")
@@ -194,6 +199,7 @@ def begun(tmp_path_factory) -> Path:
         failed_before_it_began,
         results_are_damaged,
         its_last_checkpoint_is_damaged,
+        a_composition_is_damaged,
         files_that_were_half_written_lie_about,
         killed_before_its_appraisal,
     ],
@@ -276,9 +282,9 @@ def test_two_sweeps_in_one_directory_at_the_same_time_share_the_work(undisturbed
         assert same_outcome(job, jobs(undisturbed)[name])
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_sweep_that_is_stopped_goes_on_by_the_same_command(tmp_path, command, how):
-    long = (*SWEEP, "epochs=4", "data.train=3000", "data.batch_size=8")
+def test_a_sweep_that_is_stopped_goes_on_by_the_same_command(tmp_path, command):
+    """By SIGTERM; kill -9 is tests/test_engines.py's."""
+    long = (*SWEEP, "epochs=3", "data.train=3000", "data.batch_size=8")
     process = start(tmp_path, *long)
     sweep = tmp_path / "outputs" / "sweeps" / "s"
     deadline = time.monotonic() + 120
@@ -286,10 +292,10 @@ def test_a_sweep_that_is_stopped_goes_on_by_the_same_command(tmp_path, command, 
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(how)
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert process.returncode in (1, -how)
-    assert how == signal.SIGKILL or "the same command goes on with the sweep" in err
+    assert process.returncode == 1
+    assert "the same command goes on with the sweep" in err
     assert not jobs(sweep)
     status, out, err = command(*long)
     assert (status, err) == (0, "")
@@ -334,3 +340,59 @@ def test_a_missing_engine_is_one_line(command, tmp_path):
     assert status == 1
     assert len(err.splitlines()) == 1
     assert "pip install" in err
+
+
+def test_a_flag_may_stand_anywhere(command, tmp_path):
+    status, _, err = command(*SWEEP[1:], "epochs=1", "-m")
+    assert (status, err) == (0, "")
+    assert len(jobs(tmp_path / "outputs" / "sweeps" / "s")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["name=a,b", "latent=2,3"], "in a multirun name=... is the sweep's"),
+        (["latnt=2,3"], "there is no option 'latnt'; did you mean 'latent'?"),
+        (["latent=2,3", "network=mpl"], "network=mpl: the members of group 'network' are"),
+    ],
+)
+def test_a_wrong_word_is_one_line_and_leaves_nothing(command, tmp_path, words, said):
+    status, out, err = command("-m", *SMALL[1:4], *words)
+    assert (status, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert said in err
+    assert not list(tmp_path.rglob("*.yaml"))
+
+
+def test_values_of_two_types_on_one_axis_and_a_job_that_diverges(command, tmp_path):
+    words = ("likelihood=gaussian", "likelihood.learnt=false,per_pixel", "optimizer.lr=1e-3,1e9", "epochs=1")
+    status, _, err = command("-m", *SMALL, "evaluation.parts=[]", "latent=2", *words, "name=s")
+    assert status == 1
+    assert "the others went on; the first to fail: the loss became" in err
+    assert "Traceback" not in err
+    rows = table(tmp_path / "outputs" / "sweeps" / "s")
+    assert {(row["likelihood.learnt"], row["optimizer.lr"], row["status"]) for row in rows} == {
+        (learnt, rate, status) for learnt in ("false", "per_pixel")
+        for rate, status in (("0.001", "completed"), ("1000000000.0", "failed"))
+    }  # fmt: skip
+    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "heat_maps.png").is_file()
+
+
+def test_more_seeds_are_more_cells_and_the_first_is_not_made_twice(command, tmp_path):
+    words = ("-m", *SMALL, "evaluation.parts=[]", "epochs=1", "latent=2", "name=s")
+    assert command(*words)[0] == 0
+    status, out, _ = command(*words, "seed=0,1")
+    assert status == 0
+    assert out.count("complete already") == 1
+    found = json.loads((tmp_path / "outputs" / "sweeps" / "s" / "sweep.json").read_text())
+    assert [cell["seeds"] for cell in found["kinds"][0]["cells"]] == [2]
+    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "atlas.png").is_file()
+
+
+def test_ctrl_c_before_the_first_job_is_one_line(command, monkeypatch):
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hydra._internal.hydra.Hydra.multirun", interrupt)
+    status, _, err = command(*SWEEP)
+    assert (status, err) == (1, "error: interrupted; the same command goes on with the sweep\n")

@@ -16,7 +16,7 @@ import synthetic
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from vaelab import sweep, sweep_figures
+from vaelab import report, sweep, sweep_figures
 from vaelab.cells import LOCK, RESULTS, held
 
 
@@ -31,7 +31,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_job_is_a_row_with_its_overrides_and_every_test_figure(grid):
-    sweep.report([grid], grid, pictures=False)
+    report.report([grid], grid, pictures=False)
     rows = rows_of(grid / "sweep.csv")
     assert len(rows) == 27
     for row in rows:
@@ -40,7 +40,7 @@ def test_every_job_is_a_row_with_its_overrides_and_every_test_figure(grid):
             assert float(row[f"test_{name}"]) == pytest.approx(value)
     # Another report of the same jobs is the same file: nothing in it depends on when it was made.
     before = (grid / "sweep.csv").read_bytes()
-    sweep.report([grid], grid, pictures=False)
+    report.report([grid], grid, pictures=False)
     assert (grid / "sweep.csv").read_bytes() == before
 
 
@@ -73,14 +73,14 @@ def test_the_best_cell_is_the_best_of_all_and_validation_chooses_without_the_tes
     assert best["nll"]["ahead"] == pytest.approx(sorted(every.values())[1] - every[latent, beta])
     chosen = found.kinds[0].chosen_by_validation()
     assert (chosen["latent"], chosen["beta.weight"]) == (2, 4)
-    assert "The validation's bound would choose latent=2, beta.weight=4" in sweep.markdown(found, {})
+    assert "The validation's bound would choose latent=2, beta.weight=4" in report.markdown(found, {})
 
 
 def test_cells_that_seeds_cannot_tell_apart_are_said_to_be_so(tmp_path):
     for latent, values in {2: (100.0, 104.0), 3: (101.0, 105.0), 4: (150.0, 150.0)}.items():
         for seed, nll in enumerate(values):
             synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
-    text = sweep.markdown(sweep.read([tmp_path]), {})
+    text = report.markdown(sweep.read([tmp_path]), {})
     assert "which 2 seeds cannot tell apart" in text
     assert "102.00 ± 2.83" in text
 
@@ -109,7 +109,7 @@ def test_the_pareto_front_is_what_nothing_beats():
 def test_nats_that_do_not_compare_share_no_ranking_and_no_picture(tmp_path, changed, said):
     synthetic.write(tmp_path, {"latent": 2})
     synthetic.write(tmp_path, {"latent": 3}, **changed)
-    found = sweep.report([tmp_path], tmp_path)
+    found = report.report([tmp_path], tmp_path)
     assert len(found.kinds) == 2
     assert all(len(kind.cells) == 1 for kind in found.kinds)
     assert any("There are 2 kinds of nats" in note and said in note for note in found.notes)
@@ -170,7 +170,7 @@ def test_jobs_that_did_not_complete_are_in_the_table_and_told_apart(grid):
     (grid / "bad" / RESULTS).write_text("{")
     (grid / "busy").mkdir()
     with held(grid / "busy" / LOCK):
-        found = sweep.report([grid], grid, pictures=False)
+        found = report.report([grid], grid, pictures=False)
     assert found.counts == {"completed": 27, "failed": 1, "cut off": 1, "damaged": 1, "running": 1}
     text = (grid / "sweep.md").read_text()
     assert "latent must be \\| at least 1" in text
@@ -181,8 +181,8 @@ def test_jobs_that_did_not_complete_are_in_the_table_and_told_apart(grid):
 
 
 def test_the_pictures_are_there_and_what_tensorboard_gets(grid):
-    found = sweep.report([grid], grid)
-    sweep.report([grid], grid)  # again: TensorBoard must not show two reports
+    found = report.report([grid], grid)
+    report.report([grid], grid)  # again: TensorBoard must not show two reports
     assert found.kinds
     names = {"rate_distortion", "heat_maps"}  # no atlas: nobody trained these models
     assert {path.stem for path in (grid / "figures").glob("*.png")} == names
@@ -232,14 +232,14 @@ def test_a_heat_map_shows_the_cells_means_where_they_belong(grid):
     ],
 )
 def test_one_axis_or_none_or_three_have_pictures_too(tmp_path, axes, pictures):
-    sweep.report([synthetic.sweep(tmp_path, **axes)], tmp_path)
+    report.report([synthetic.sweep(tmp_path, **axes)], tmp_path)
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == pictures
 
 
 def test_models_without_a_bound_are_ranked_by_what_they_have(tmp_path):
     for latent in (2, 3):
         synthetic.write(tmp_path, {"latent": latent}, test={"mse": 10.0 / latent, "distortion": 80.0}, validation={})
-    found = sweep.report([tmp_path], tmp_path)
+    found = report.report([tmp_path], tmp_path)
     assert [row["by"] for row in sweep.ranking(found.kinds[0])] == ["mse"]
     assert "validation" not in (tmp_path / "sweep.md").read_text()
 
@@ -266,3 +266,60 @@ def test_ten_thousand_jobs_fit_into_a_minute_and_two_gigabytes(tmp_path):
     assert "The best 100 of 2000 cells" in done.stdout
     assert time.monotonic() - began < 60
     assert max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) < 2e6  # kilobytes
+
+
+def test_jobs_over_again_count_once(grid, tmp_path):
+    again = tmp_path / "again"
+    synthetic.write(again, {"latent": 2, "beta.weight": 1.0, "seed": 1})  # 1 by another name
+    found = sweep.read([grid, again, grid])
+    assert len(found.jobs) == 27
+    assert found.kinds[0].cells["seeds"].tolist() == [3] * 9
+    assert any("1 jobs are others over again" in note for note in found.notes)
+
+
+def test_what_changes_the_figures_is_an_axis_and_what_does_not_is_none(tmp_path):
+    for ema in (None, 0.9):
+        for parts in ("[]", "[latents]"):
+            word = "null" if ema is None else ema
+            config = {"evaluation": {"ema": ema, "parts": parts}}
+            synthetic.write(tmp_path, {"evaluation.ema": word, "evaluation.parts": parts}, config=config)
+    found = sweep.read([tmp_path])
+    assert found.axes == ["evaluation.ema"]
+    assert sorted(found.kinds[0].cells["evaluation.ema"]) == ["0.9", "null"]
+
+
+def test_a_job_of_which_nothing_is_known_yet_makes_no_axis(grid):
+    (grid / "begun").mkdir()
+    (grid / "begun" / LOCK).touch()
+    assert sweep.read([grid]).axes == ["latent", "beta.weight"]
+
+
+def test_one_seed_each_is_said_to_prove_nothing(tmp_path):
+    text = report.markdown(sweep.read([synthetic.sweep(tmp_path, latent=[2, 5])]), {})
+    assert "with one seed each, by chance or not" in text
+
+
+def test_missing_figures_do_not_count_as_seeds(tmp_path):
+    for seed, nll in enumerate((90.0, None, None)):
+        synthetic.write(tmp_path, {"latent": 2, "seed": seed}, test={"elbo": -95.0, "nll": nll})
+    best = {row["by"]: row for row in sweep.ranking(sweep.read([tmp_path]).kinds[0])}
+    assert (best["nll"]["seeds"], best["elbo"]["seeds"]) == (1, 3)
+
+
+def test_a_single_run_is_refused_and_keeps_its_curves(grid):
+    job = next(grid.glob("beta.weight=1,latent=2,seed=1"))
+    (job / "events.out.tfevents.1").touch()
+    with pytest.raises(ValueError, match="is a single run"):
+        report.report([job], job)
+    report.report([grid], job)  # somebody asked for it there
+    assert (job / "events.out.tfevents.1").exists()
+
+
+def test_a_picture_that_cannot_be_drawn_spoils_nothing_else(grid, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise TypeError("unorderable")
+
+    monkeypatch.setattr(sweep_figures, "plane", fail)
+    report.report([grid], grid)
+    assert {path.stem for path in (grid / "figures").glob("*.png")} == {"heat_maps"}
+    assert "heat_maps" in (grid / "sweep.md").read_text()

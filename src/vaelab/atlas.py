@@ -1,5 +1,7 @@
 """The atlas of a sweep: the same test images and the same noise through every cell, so that eyes can compare."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -15,12 +17,20 @@ IMAGES = 8
 SIDE = 8  # rows and columns at most
 
 
-def atlas(jobs: pd.DataFrame, cells: pd.DataFrame, rows: str | None, columns: str | None, title: str) -> Figure | None:
+def atlas(
+    jobs: pd.DataFrame,
+    cells: pd.DataFrame,
+    swept: Sequence[str],
+    rows: str | None,
+    columns: str | None,
+    title: str,
+) -> Figure | None:
     """What the first seed of each of ``cells`` makes of the first test images, and of noise.
 
     Args:
         jobs: completed ones of one kind, with their ``directory``.
         cells: those to draw; of many values of an axis some, evenly.
+        swept: all axes; beside ``rows`` and ``columns`` each has one value in ``cells``.
         rows: the axis downwards, None for a single row.
         columns: the axis across, None for a single cell.
     """
@@ -34,8 +44,8 @@ def atlas(jobs: pd.DataFrame, cells: pd.DataFrame, rows: str | None, columns: st
             for axis, value in ((rows, row), (columns, column)):
                 if axis is not None:
                     chosen = chosen[chosen[axis] == value]
-            for axis in cells.columns.intersection(jobs.columns):  # that this grid is one slice of
-                if axis not in (rows, columns) and cells[axis].nunique() == 1:
+            for axis in swept:
+                if axis not in (rows, columns):
                     chosen = chosen[chosen[axis] == cells[axis].iloc[0]]
             if chosen.empty:
                 panels[-1].append(None)

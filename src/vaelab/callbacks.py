@@ -222,7 +222,8 @@ class EventFiles(TensorBoardLogger):
         """KL terms of latents as a histogram, the others as charts, but the epoch, which metrics.csv alone wants."""
         terms = [value for name, value in metrics.items() if name.startswith("kl/")]
         if terms:
-            self.experiment.add_histogram("kl_per_latent", torch.tensor(terms), step)
+            # What diverges may lie beyond TensorBoard's last bin, at 1e20, which it takes for no values at all.
+            self.experiment.add_histogram("kl_per_latent", torch.tensor(terms).clamp(max=1e19), step)
         scalars = {name: value for name, value in metrics.items() if name != "epoch" and not name.startswith("kl/")}
         super().log_metrics(scalars, step)
 

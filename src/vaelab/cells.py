@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,16 +24,23 @@ RESULTS = "results.json"
 LAST = Path("checkpoints") / "last.ckpt"
 BEST = Path("checkpoints") / "best.ckpt"
 LOCK = ".lock"
+GLANCES = 3  # at a lock that somebody may only have looked at
 PROJECT = Path(__file__).resolve().parents[2]
 
 LONGEST = 100  # characters of a directory's name; file systems take 143 (encrypted ones) to 255
 # Lower case alone, as some file systems know no other, and no end with a dot, which some cut off.
 PLAIN = re.compile(r"(?:[a-z0-9._+-]+=)?[a-z0-9._+-]*[a-z0-9_+-]")
 
-# What may differ between a cell and the command that meets it again without changing what is computed.
-ANY = ("name", "ckpt", "data.root")
-NOT_TRAINING = (*ANY, "evaluation.", "pictures.", "trainer.log_every_n_steps", "trainer.accelerator")
-NOT_TRAINING = (*NOT_TRAINING, "trainer.devices", "trainer.strategy")
+# What may differ between a cell and the command that meets it again: what is no matter at all, and what was trained
+# the same all the same, but measured or shown otherwise.
+ANY = ("name", "ckpt", "data.root", "pictures.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk")
+NOT_TRAINING = (
+    *ANY, "evaluation.nll_samples", "evaluation.prior_samples", "evaluation.active_variance",
+    "evaluation.aggregate_images", "trainer.accelerator", "trainer.devices", "trainer.strategy",
+)  # fmt: skip
+
+# What says least about a job comes last in its name, where a long one is cut.
+LAST_IN_A_NAME = ("accelerator", "data", "evaluation", "pictures", "trainer")
 
 
 # ---- names -----------------------------------------------------------------------------------------------------
@@ -46,16 +54,16 @@ def directory_name(overrides: Sequence[str]) -> str:
     >>> directory_name(["latent=2", "beta.weight=0.5"])
     'beta.weight=0.5,latent=2'
     >>> directory_name(["network.hidden=[512,256]"])
-    'network.hidden=_512,256_~ca24aa23ba8b'
+    'network.hidden=_512,256_~ddb359288c5d'
     """
-    return _name(sorted(overrides))
+    return _name(sorted(overrides, key=lambda word: (word.lstrip("+~").startswith(LAST_IN_A_NAME), word)))
 
 
 def _name(words: list[str]) -> str:
     readable = ",".join(words)
     if words and len(readable) <= LONGEST and all(map(PLAIN.fullmatch, words)):
         return readable
-    digest = hashlib.sha256(json.dumps(words).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(sorted(words)).encode()).hexdigest()[:12]
     return f"{re.sub(r'[^A-Za-z0-9._+=,-]+', '_', readable)[: LONGEST - 13]}~{digest}"
 
 
@@ -118,9 +126,13 @@ def differences(there: Mapping[str, object], here: Mapping[str, object], ignored
     return [
         f"{option}={left.get(option, missing)} there, {right.get(option, missing)} here"
         for option in sorted(left.keys() | right.keys())
-        if left.get(option, missing) != right.get(option, missing)
-        and not any(option == name or (name.endswith(".") and option.startswith(name)) for name in ignored)
+        if left.get(option, missing) != right.get(option, missing) and not is_any(option, ignored)
     ]
+
+
+def is_any(option: str, names: Sequence[str]) -> bool:
+    """Whether ``option`` is one of ``names``, or below one that ends with a dot."""
+    return any(option == name or (name.endswith(".") and option.startswith(name)) for name in names)
 
 
 def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
@@ -180,13 +192,38 @@ def held(lock: Path, wait: bool = False) -> Iterator[bool]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # for writing: NFS locks no other file
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            mine = True
-        except BlockingIOError:
-            mine = False
-        except OSError:  # this file system locks nothing
-            mine = True
-        yield mine
+        yield _lock(handle, wait)
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, wait: bool) -> bool:
+    for attempt in range(GLANCES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return True
+        except BlockingIOError:
+            if attempt < GLANCES - 1:
+                time.sleep(0.05)
+        except OSError:  # this file system locks nothing
+            return True
+    return False
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds ``lock``; unlike ``held`` this writes nothing."""
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(lock, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False

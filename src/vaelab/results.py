@@ -50,8 +50,8 @@ def describe_composition(directory: Path, config: Mapping[str, object], override
     """.hydra/config.yaml and overrides.yaml: what was composed, and from which words."""
     path = directory / COMPOSED
     path.parent.mkdir(exist_ok=True)
-    OmegaConf.save(OmegaConf.create(dict(config)), path)
-    OmegaConf.save(OmegaConf.create(overrides), path.with_name("overrides.yaml"))
+    for file, content in ((path.with_name("overrides.yaml"), overrides), (path, dict(config))):
+        write_text(file, OmegaConf.to_yaml(OmegaConf.create(content)))
     set_aside(directory / RESULTS)
 
 
@@ -75,9 +75,14 @@ def begin_anew(directory: Path) -> None:
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write whole or not at all; numbers that are none (nan, inf) become null, which JSON has."""
+    write_text(path, json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write whole or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -344,7 +344,8 @@ def launch(run: Run) -> None:
                 results.describe_composition(run.directory, run.config, run.overrides)
     except Refused as error:
         if run.multirun:  # the other jobs go on; here it says why this one's row is empty
-            results.write_json(run.directory / RESULTS, failed(run, error))
+            with suppress(OSError):  # the first reason is the one to tell
+                results.write_json(run.directory / RESULTS, failed(run, error))
         raise
     if parts.trainer is not None:
         execute(run, parts)
@@ -358,25 +359,31 @@ def take_up(run: Run) -> None:
     A ValueError where something else lies there.
     """
     last, described = run.directory / LAST, run.directory / results.COMPOSED
+    cell = find_cell(run.directory)
+    if cell.results is not None and cell.results.get("status") == "failed":
+        (run.directory / RESULTS).unlink()  # it is tried again, and would fail with the same words
     if not described.is_file():
         results.check_free(run.directory, resumes=False)
-    else:
-        there = OmegaConf.to_container(OmegaConf.load(described))
-        if changed := differences(there, run.config, NOT_TRAINING):
-            raise ValueError(
-                f"was cut off, but with {'; '.join(changed[:3])}; nothing was touched: delete it to have it made anew, "
-                "or take another place with name=..."
-            )
-    if last.is_file():
-        try:
+        results.begin_anew(run.directory)
+        return
+    try:
+        changed = differences(OmegaConf.to_container(OmegaConf.load(described)), run.config, NOT_TRAINING)
+        if last.is_file() and not changed:
             read_checkpoint(last)
-        except ValueError as error:
-            log.warning(f"{run.directory.name} begins anew: {error}")
-        else:
-            results.set_aside(run.directory / RESULTS)
-            run.config["ckpt"] = str(last)
-            return
-    results.begin_anew(run.directory)
+    except (ValueError, YAMLError, OmegaConfBaseException) as error:  # damaged
+        log.warning(f"{run.directory.name} begins anew: {_one_line(error)}")
+        results.begin_anew(run.directory)
+        return
+    if changed:
+        raise ValueError(
+            f"was cut off, but with {'; '.join(changed[:3])}; nothing was touched: delete it to have it made anew, "
+            "or take another place with name=..."
+        )
+    if last.is_file():
+        results.set_aside(run.directory / RESULTS)
+        run.config["ckpt"] = str(last)
+    else:
+        results.begin_anew(run.directory)
 
 
 def launch_processes(run: Run, processes: int) -> None:

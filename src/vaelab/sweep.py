@@ -6,10 +6,8 @@ sorted into comparable kinds first, and nothing here reaches across two of them.
 """
 
 import json
-import logging
 import os
 import statistics
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,28 +15,21 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 from omegaconf import OmegaConf
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 from yaml import YAMLError
 
-from vaelab import figures, sweep_figures
-from vaelab.atlas import atlas
-from vaelab.cells import LOCK, RESULTS, find, flat, held
-from vaelab.results import COMPOSED, write_json
-
-log = logging.getLogger(__name__)
+from vaelab.cells import LOCK, NOT_TRAINING, RESULTS, find, flat, is_any, is_held
+from vaelab.results import COMPOSED
 
 # Of a cell, in the tables and maps, where it has them; the last two are of the appraisal's part `latents`.
 FIGURES = ("elbo", "rate", "distortion", "nll", "mse", "active_units", "used_units", "linear_kept")
 COUNTS = FIGURES[-3:]
 USED = 0.05  # nats of KL from which on a latent says something: the variance of its mean alone may be drift
 LOWER_IS_BETTER = {"nll": True, "elbo": False, "mse": True}  # what cells are ranked by
-NO_AXIS = ("name", "ckpt", "seed", "accelerator", "pictures", "evaluation", "hydra", "trainer.log_every_n_steps")
-LONGEST_TABLE = 100  # cells in sweep.md; sweep.csv has all
+NO_AXIS = (
+    "name", "seed", "pictures", "hydra", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
+)  # fmt: skip
 PREFERRED = ("latent", "beta.weight", "beta")  # rows and columns of the grids, where they were swept
-SLICES = 6  # at most so many grids, where more than two axes were swept
 
 
 @dataclass
@@ -54,6 +45,16 @@ class Kind:
     jobs: pd.DataFrame
     cells: pd.DataFrame
     axes: list[str]
+    constants: dict[str, object]  # axes of the whole sweep that have one value here
+
+    def told(self, cell: pd.Series) -> str:
+        """Which one ``cell`` is, in the words that make it."""
+        values = {axis: cell[axis] for axis in self.axes} or self.constants
+        return ", ".join(f"{axis}={shown(value)}" for axis, value in values.items()) or "the one cell"
+
+    @property
+    def heading(self) -> str:
+        return ", ".join([self.name, *(f"{axis}={shown(value)}" for axis, value in self.constants.items())])
 
     @property
     def slug(self) -> str:
@@ -96,7 +97,8 @@ class Sweep:
         made = []
         for name, jobs in completed.groupby("kind", sort=False):
             axes = [axis for axis in self.axes if jobs[axis].nunique(dropna=False) > 1]
-            made.append(Kind(str(name), jobs, averaged(jobs, axes), axes))
+            constants = {axis: jobs[axis].iloc[0] for axis in self.axes if axis not in axes}
+            made.append(Kind(str(name), jobs, averaged(jobs, axes), axes, constants))
         return made
 
     @property
@@ -110,6 +112,7 @@ class Sweep:
 def read(sweeps: Sequence[Path]) -> Sweep:
     """All jobs below the directories ``sweeps``, finished or not; a ValueError where there is none."""
     rows, configs = [], []
+    sweeps = list({sweep.resolve(): sweep for sweep in sweeps}.values())
     for sweep in sweeps:
         for directory in sorted(jobs_in(sweep)):
             row, config, choices = read_job(sweep, directory)
@@ -120,20 +123,26 @@ def read(sweeps: Sequence[Path]) -> Sweep:
     options = sorted({option for row in rows for option in row["options"]}, key=_order)
     values = {option: [_value(option, row["options"], *made) for row, made in zip(rows, configs, strict=True)]
               for option in options}  # fmt: skip
-    axes = [option for option in options if len({repr(value) for value in values[option]}) > 1]
+    values = {option: of_one_kind(found, [bool(config) for config, _ in configs]) for option, found in values.items()}
+    axes = [option for option in options if len({value for value in values[option] if value is not None}) > 1]
     table = pd.DataFrame(
         [{name: value for name, value in row.items() if name not in ("options", "test", "versions")} for row in rows]
     )
     for option in options:
-        table[option] = [value if _is_scalar(value) else str(value) for value in values[option]]
+        table[option] = values[option]
     made = {**{name: [row[name] for row in rows] for name in ("seed", "parameters", "tested_epoch")}, **values}
     for name in made:
         if all(value is None or (isinstance(value, int) and not isinstance(value, bool)) for value in made[name]):
             table[name] = table[name].astype("Int64")  # 5 stays 5 where another job lacks it
     tests = pd.DataFrame([row["test"] for row in rows]).add_prefix("test_") if rows else pd.DataFrame()
     table = pd.concat([table, tests], axis=1)
-    found = Sweep(list(sweeps), table, axes)
-    found.notes += list(_notes(found, [config for config, _ in configs], options))
+    found = Sweep(sweeps, table, axes)
+    found.notes += _notes(found, [config for config, _ in configs], options)
+    table["composed"] = [composition(config) for config, _ in configs]
+    again = (table["status"] == "completed") & table.duplicated([*axes, "kind", "seed", "status", "composed"])
+    if again.any():
+        found.notes.append(f"{again.sum()} jobs are others over again, with the same seed: each is counted once.")
+        found.jobs = table[~again].reset_index(drop=True)
     return found
 
 
@@ -143,6 +152,10 @@ def jobs_in(sweep: Path) -> Iterator[Path]:
         raise ValueError(f"{sweep} is no directory; sweeps lie in outputs/sweeps/")
     for directory, folders, files in os.walk(sweep):
         if RESULTS in files or ".hydra" in folders or LOCK in files:
+            if Path(directory) == sweep:
+                raise ValueError(
+                    f"{sweep} is a single run; the report is of a sweep's directory, with a run in each folder"
+                )
             folders.clear()
             yield Path(directory)
         else:
@@ -153,8 +166,7 @@ def read_job(sweep: Path, directory: Path) -> tuple[dict, dict[str, object], dic
     """A job's row, its configuration as dotted options, and its choices of groups."""
     cell = find(directory)
     if cell.results is None:
-        with held(directory / LOCK) as free:
-            status = "cut off" if free else "running"
+        status = "running" if is_held(directory / LOCK) else "cut off"
         if (directory / RESULTS).exists():
             status = "damaged"
         overrides, config, results = *_composition(directory), {}
@@ -164,8 +176,7 @@ def read_job(sweep: Path, directory: Path) -> tuple[dict, dict[str, object], dic
         overrides, config = results.get("overrides", []), results.get("config", {})
         if not config:  # of a run from before results.json held it
             _, config = _composition(directory)
-    choices = {name: results.get(name) for name in ("model", "network", "posterior", "likelihood", "prior", "loss")}
-    choices |= results.get("choices", {})
+    choices = results.get("choices", {})
     words = (word.lstrip("+~").partition("=") for word in overrides)
     options = {name: value for name, _, value in words if not _is_no_axis(name)}
     validation = {f"validation_{name}": results.get("validation", {}).get(name) for name in ("elbo", "distortion")}
@@ -203,6 +214,13 @@ def _composition(directory: Path) -> tuple[list[str], dict]:
     return list(overrides), dict(config)
 
 
+def composition(config: dict[str, object]) -> str:
+    """All that ``config`` says of how a run was trained, as one word; 1 and 1.0 are the same number."""
+    said = {option: value for option, value in config.items() if not is_any(option, NOT_TRAINING)}
+    numbers = {name: float(value) for name, value in said.items() if type(value) is int}
+    return json.dumps({**said, **numbers}, sort_keys=True, default=str)
+
+
 def _is_no_axis(option: str) -> bool:
     return any(option == name or option.startswith((f"{name}.", f"{name}/")) for name in NO_AXIS)
 
@@ -213,13 +231,23 @@ def _order(option: str) -> tuple[int, str]:
 
 def _value(option: str, overrides: dict[str, str], config: dict[str, object], choices: dict[str, str]) -> object:
     """What ``option`` was in a run: a group's member, a value of its configuration, else the word that was typed."""
+    if option == "ckpt":  # in the configuration it is the run's own, once it went on
+        return overrides.get(option)
     if option in choices:
         return choices[option]
-    return config.get(option, overrides.get(option))
+    return config[option] if option in config else overrides.get(option)
 
 
-def _is_scalar(value: object) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
+def of_one_kind(values: Sequence[object], known: Sequence[bool]) -> list[object]:
+    """Numbers as they are; where anything else is among them, all as words. None is what is not known."""
+    found = [value for value, is_known in zip(values, known, strict=True) if is_known or value is not None]
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in found):
+        return [value if isinstance(value, (int, float)) else None for value in values]
+    words = {True: "true", False: "false", None: "null"}
+    return [
+        (words[value] if value is None or isinstance(value, bool) else shown(value)) if is_known or value is not None
+        else None for value, is_known in zip(values, known, strict=True)
+    ]  # fmt: skip
 
 
 def kind_of(results: dict) -> str:
@@ -252,17 +280,14 @@ def _notes(sweep: Sweep, configs: list[dict[str, object]], options: list[str]) -
         changed = _also_changed(sweep, configs, options)
         if changed:
             yield f"Beside what was swept the jobs differ in {', '.join(changed[:6])}: were defaults changed?"
-    same = [*sweep.axes, "kind", "seed"]
-    doubled = completed[completed.duplicated(same, keep=False)]
-    if len(doubled):
-        yield f"{len(doubled)} jobs are the same cell with the same seed, in two sweeps; each counts, as if by chance."
     if "test_nll_samples" in completed and completed["test_nll_samples"].nunique() > 1:
         counts = sorted(completed["test_nll_samples"].dropna().astype(int).unique())
-        yield f"nll was estimated with different numbers of samples ({', '.join(map(str, counts))}): fewer say more."
+        told = ", ".join(map(str, counts))
+        yield f"nll was estimated with different numbers of samples ({told}), of which fewer make it larger."
 
 
 def _also_changed(sweep: Sweep, configs: list[dict[str, object]], options: list[str]) -> list[str]:
-    """Options that differ without having been swept, nor following from an axis by interpolation or by a group."""
+    """Options that differ though nobody named them, and that are no copy of an axis, nor of a group that was named."""
     swept = [dict(zip(sweep.axes, row, strict=True)) for row in sweep.jobs[sweep.axes].itertuples(index=False)]
     groups = tuple(f"{option}." for option in options)
     varying = []
@@ -274,10 +299,7 @@ def _also_changed(sweep: Sweep, configs: list[dict[str, object]], options: list[
             continue
         if all(config.get(option) in (*values.values(), config.get("seed")) for config, values in known):
             continue
-        by_cell: dict[str, str] = {}
-        if any(by_cell.setdefault(repr(values), repr(config.get(option))) != repr(config.get(option))
-               for config, values in known) or option in ("epochs", "data.batch_size", "optimizer.lr"):  # fmt: skip
-            varying.append(option)
+        varying.append(option)
     return varying
 
 
@@ -291,8 +313,8 @@ def averaged(jobs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     figures = jobs[list(columns)].rename(columns=columns).apply(pd.to_numeric)
     keys = [jobs[axis] for axis in axes] or [pd.Series(0, index=jobs.index, name="all")]
     grouped = figures.groupby(keys, dropna=False, sort=True)
-    mean, deviation = grouped.mean(), grouped.std().add_suffix("_sd")
-    cells = pd.concat([mean, deviation, grouped.size().rename("seeds")], axis=1).reset_index()
+    parts = [grouped.mean(), grouped.std().add_suffix("_sd"), grouped.count().add_suffix("_n")]
+    cells = pd.concat([*parts, grouped.size().rename("seeds")], axis=1).reset_index()
     return cells.drop(columns=[] if axes else "all")
 
 
@@ -301,10 +323,6 @@ def front(cells: pd.DataFrame) -> pd.Series:
     ordered = cells.sort_values(["rate", "distortion"], kind="stable")
     lowest_before = ordered["distortion"].cummin().shift(fill_value=float("inf"))
     return (ordered["distortion"] < lowest_before).reindex(cells.index)
-
-
-def told(cell: pd.Series, axes: Sequence[str]) -> str:
-    return ", ".join(f"{axis}={shown(cell[axis])}" for axis in axes) or "the one cell"
 
 
 def shown(value: object) -> str:
@@ -328,240 +346,14 @@ def ranking(kind: Kind) -> list[dict[str, object]]:
         if order.empty:
             continue
         first = order.iloc[0]
-        row = {"by": name, "cell": told(first, kind.axes), "mean": float(first[name]), "seeds": int(first["seeds"])}
+        row = {"by": name, "cell": kind.told(first), "mean": float(first[name]), "seeds": int(first[f"{name}_n"])}
         row["sd"] = None if pd.isna(first[f"{name}_sd"]) else float(first[f"{name}_sd"])
         if len(order) > 1:
             second = order.iloc[1]
-            spread = [value for value in (first[f"{name}_sd"], second[f"{name}_sd"]) if not pd.isna(value)] or [0.0]
-            row |= {"next": told(second, kind.axes), "ahead": float(abs(second[name] - first[name]))}
-            error = (
-                statistics.fmean(value**2 for value in spread) ** 0.5 * (2 / first["seeds"]) ** 0.5 if spread else None
-            )
-            row["error"] = None if error is None else float(error)
+            row |= {"next": kind.told(second), "ahead": float(abs(second[name] - first[name])), "error": None}
+            deviations = [cell[f"{name}_sd"] for cell in (first, second) if not pd.isna(cell[f"{name}_sd"])]
+            if deviations:  # of the difference of two means, the deviation of a seed taken to be the same for both
+                variance = statistics.fmean(value**2 for value in deviations)
+                row["error"] = float((variance * (1 / first[f"{name}_n"] + 1 / second[f"{name}_n"])) ** 0.5)
         rows.append(row)
     return rows
-
-
-# ---- write -----------------------------------------------------------------------------------------------------
-
-
-def report(sweeps: Sequence[Path], directory: Path, pictures: bool = True) -> Sweep:
-    """sweep.csv, sweep.md, sweep.json, figures/ and TensorBoard's summary of ``sweeps``, in ``directory``."""
-    sweep = read(sweeps)
-    directory.mkdir(parents=True, exist_ok=True)
-    with held(directory / ".report.lock", wait=True):  # two sweeps in one directory may end together
-        drawn: dict[str, list[str]] = {}
-        if pictures:
-            drawn = draw(sweep, directory)
-        columns = ["sweep", "job", "status", "error", "kind", *_options(sweep), "seed"]
-        figures_of_test = [name for name in sweep.jobs if name.startswith(("test_", "validation_"))]
-        table = sweep.jobs[[*columns, "parameters", "tested_epoch", *figures_of_test]]
-        _write(directory / "sweep.csv", table.to_csv(index=False))
-        _write(directory / "sweep.md", markdown(sweep, drawn))
-        write_json(directory / "sweep.json", as_json(sweep))
-    return sweep
-
-
-def counted(sweep: Sweep) -> str:
-    by_status = ", ".join(f"{count} {status}" for status, count in sweep.counts.items())
-    return f"{len(sweep.jobs)} jobs, {by_status}"
-
-
-def _options(sweep: Sweep) -> list[str]:
-    return [name for name in sweep.jobs if name in sweep.axes]
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def as_json(sweep: Sweep) -> dict[str, object]:
-    kinds = []
-    for kind in sweep.kinds:
-        cells = json.loads(kind.cells.to_json(orient="records"))
-        chosen = kind.chosen_by_validation()
-        kinds.append(
-            {
-                "kind": kind.name,
-                "axes": kind.axes,
-                "best": ranking(kind),
-                "chosen_by_validation": None if chosen is None else told(chosen, kind.axes),
-                "cells": cells,
-            }
-        )
-    return {
-        "sweeps": [str(path) for path in sweep.sweeps],
-        "jobs": {"all": len(sweep.jobs), **sweep.counts},
-        "axes": {axis: sorted({shown(value) for value in sweep.jobs[axis].dropna()}) for axis in sweep.axes},
-        "notes": sweep.notes,
-        "kinds": kinds,
-        "failed": json.loads(
-            sweep.jobs.loc[sweep.jobs["status"] != "completed", ["sweep", "job", "status", "error"]].to_json(
-                orient="records"
-            )
-        ),
-    }
-
-
-def markdown(sweep: Sweep, drawn: dict[str, list[str]]) -> str:
-    """What a reader wants to know first."""
-    lines = [f"# {sweep.name}", "", f"{counted(sweep)}."]
-    for axis in sweep.axes:
-        values = sweep.jobs[axis].drop_duplicates().dropna()
-        values = values.sort_values() if pd.api.types.is_numeric_dtype(values) else values
-        told_values = [shown(value) for value in values]
-        lines.append(f"- {axis}: {', '.join(told_values[:20])}{', …' if len(told_values) > 20 else ''}")
-    lines += ["", "Means over seeds ± the standard deviation of one seed; nats per test image at β = 1.", ""]
-    lines += [f"**{note}**\n" for note in sweep.notes]
-    for kind in sweep.kinds:
-        lines += [f"## {kind.name}", ""]
-        lines += _best_table(kind)
-        for picture in drawn.get(kind.name, []):
-            lines += [f"![{Path(picture).stem}]({picture})", ""]
-        lines += _cell_table(kind)
-    rest = sweep.jobs[sweep.jobs["status"] != "completed"]
-    if len(rest):
-        lines += ["## Not completed", "", "| job | status | why |", "|---|---|---|"]
-        lines += [
-            f"| {_cell(row.job)} | {row.status} | {_cell(row.error or '')} |"
-            for row in rest[:LONGEST_TABLE].itertuples()
-        ]
-        lines += [""] + ([f"and {len(rest) - LONGEST_TABLE} more, in sweep.csv"] if len(rest) > LONGEST_TABLE else [])
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _cell(text: str) -> str:
-    return " ".join(str(text).replace("|", "\\|").split())
-
-
-def _best_table(kind: Kind) -> list[str]:
-    rows = ranking(kind)
-    if not rows:
-        return []
-    lines = ["| best by | cell | value | seeds | ahead of the next by |", "|---|---|---|---|---|"]
-    for row in rows:
-        value = f"{row['mean']:.2f}" + ("" if row["sd"] is None else f" ± {row['sd']:.2f}")
-        ahead = ""
-        if "next" in row:
-            ahead = f"{row['ahead']:.2f} ({row['next']})"
-            if row["ahead"] < 2 * row["error"]:
-                ahead += f", which {row['seeds']} seeds cannot tell apart"
-        lines.append(f"| {row['by']} | {_cell(row['cell'])} | {value} | {row['seeds']} | {_cell(ahead)} |")
-    chosen = kind.chosen_by_validation()
-    if chosen is not None:
-        figures_told = f"elbo {with_deviation(chosen, 'elbo')}, nll {with_deviation(chosen, 'nll')}"
-        would = f"The validation's bound would choose {told(chosen, kind.axes)}: {figures_told} on the test images."
-        lines += ["", would]
-    return [*lines, ""]
-
-
-def _cell_table(kind: Kind) -> list[str]:
-    names = [name for name in FIGURES if name in kind.cells and kind.cells[name].notna().any()]
-    cells = kind.cells
-    lines = []
-    if len(cells) > LONGEST_TABLE:
-        by = "nll" if "nll" in names else names[0]
-        cells = cells.sort_values(by, ascending=LOWER_IS_BETTER.get(by, True)).head(LONGEST_TABLE)
-        lines += [f"The best {LONGEST_TABLE} of {len(kind.cells)} cells by {by}; sweep.csv has all.", ""]
-    lines += [f"| {' | '.join([*kind.axes, *names, 'seeds'])} |", "|---" * (len(kind.axes) + len(names) + 1) + "|"]
-    for cell in cells.to_dict("records"):
-        row = pd.Series(cell)
-        values = [_cell(shown(cell[axis])) for axis in kind.axes]
-        values += [with_deviation(row, name, 1 if name in COUNTS else 2) for name in names]
-        lines.append(f"| {' | '.join([*values, str(cell['seeds'])])} |")
-    return [*lines, ""]
-
-
-# ---- draw ------------------------------------------------------------------------------------------------------
-
-
-def draw(sweep: Sweep, directory: Path) -> dict[str, list[str]]:
-    """The pictures of every kind to ``directory/figures`` and to TensorBoard: kind -> files."""
-    folder = directory / "figures"
-    folder.mkdir(exist_ok=True)
-    for old in directory.glob("events.out.tfevents.*"):  # TensorBoard would show the last report beside this one
-        old.unlink()
-    drawn: dict[str, list[str]] = {}
-    with warnings.catch_warnings(), SummaryWriter(directory) as writer:
-        warnings.simplefilter("ignore")  # of matplotlib, about layouts that it had to give up on
-        for kind in sweep.kinds:
-            prefix = f"{kind.slug}-" if len(sweep.kinds) > 1 else ""
-            drawn[kind.name] = []
-            for name, figure in pictures_of(kind, sweep):
-                path = folder / f"{prefix}{name}.png"
-                figure.savefig(path)
-                writer.add_image(f"sweep/{prefix}{name}", figures.pixels(figure), dataformats="HWC")
-                drawn[kind.name].append(f"figures/{path.name}")
-        describe_hparams(sweep, writer)
-        writer.add_text("sweep", markdown(sweep, {}))
-    return drawn
-
-
-def describe_hparams(sweep: Sweep, writer: SummaryWriter) -> None:
-    """Tell TensorBoard's HParams which columns the sweep has; the jobs' own runs are its rows."""
-    completed = sweep.jobs[sweep.jobs["status"] == "completed"]
-    if completed.empty:
-        return
-    options = {axis: completed[axis].dropna() for axis in (*sweep.axes, "seed")}
-    numbers = {axis: pd.api.types.is_numeric_dtype(values) for axis, values in options.items()}
-    values = {axis: float(known.iloc[0]) if numbers[axis] else str(known.iloc[0]) for axis, known in options.items()}
-    domains = {
-        axis: sorted({float(value) if numbers[axis] else str(value) for value in known})
-        for axis, known in options.items()
-    }
-    tested = [name for name in completed if name.startswith("test_") and completed[name].notna().any()]
-    experiment, *_ = hparams(values, {name.replace("_", "/", 1): 0.0 for name in tested}, domains)
-    writer.file_writer.add_summary(experiment)
-
-
-def pictures_of(kind: Kind, sweep: Sweep) -> Iterator[tuple[str, Figure]]:
-    """Name and picture, of all that ``kind`` has."""
-    grids = list(slices(kind))
-    for number, (where, cells, rows, columns) in enumerate(grids):
-        suffix = f"-{number}" if len(grids) > 1 else ""
-        title = " · ".join(filter(None, (kind.name, where, sweep.name)))
-        if {"rate", "distortion"} <= set(cells) and cells["rate"].notna().any():
-            known = cells.dropna(subset=["rate", "distortion"])
-            yield f"rate_distortion{suffix}", sweep_figures.plane(known, rows, columns, front(known), title)
-        if columns is not None:
-            yield f"heat_maps{suffix}", sweep_figures.heat_maps(cells, rows, columns, FIGURES, title)
-        try:
-            picture = atlas(kind.jobs, cells, rows, columns, title)
-        except (ValueError, RuntimeError, OSError) as error:
-            log.warning(f"no atlas: {error}")
-        else:
-            if picture is not None:
-                yield f"atlas{suffix}", picture
-
-
-def slices(kind: Kind) -> Iterator[tuple[str, pd.DataFrame, str | None, str | None]]:
-    """Where more than two axes were swept, a grid for each value of the others: (which, cells, rows, columns)."""
-    rows, columns = grid(kind.axes)
-    others = [axis for axis in kind.axes if axis not in (rows, columns)]
-    if not others:
-        yield "", kind.cells, rows, columns
-        return
-    for number, (values, cells) in enumerate(kind.cells.groupby(others, dropna=False)):
-        if number == SLICES:
-            log.warning(f"only the first {SLICES} of the grids over {', '.join(others)} are drawn")
-            return
-        yield (
-            ", ".join(f"{axis}={shown(value)}" for axis, value in zip(others, values, strict=True)),
-            cells,
-            rows,
-            columns,
-        )
-
-
-def grid(axes: Sequence[str]) -> tuple[str | None, str | None]:
-    """The axes that rows and columns stand for: the latent size downwards and the KL weight across, where swept."""
-    if not axes:
-        return None, None
-    across = next((axis for axis in ("beta.weight", "beta") if axis in axes), axes[-1])
-    down = next((axis for axis in axes if axis != across), None)
-    return down, across
