@@ -390,7 +390,7 @@ def test_more_seeds_are_more_cells_and_the_first_is_not_made_twice(command, tmp_
 
 
 def test_ctrl_c_before_the_first_job_is_one_line(command, monkeypatch):
-    def interrupt(*arguments: object) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("hydra._internal.hydra.Hydra.multirun", interrupt)
