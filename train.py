@@ -139,7 +139,7 @@ def check_same(cell: cells.Cell, config: dict) -> None:
         )
     notes = [f"evaluated with {'; '.join(changed)}"] if (changed := cells.differences(there, config)) else []
     if (old := cell.results.get("commit")) != (new := cells.commit()):
-        notes.append(f"made by commit {old}, this is {new}")
+        notes.append(f"made by commit {str(old)[:12]}, this is {str(new)[:12]}")
     print(f"{cell.directory.name}: complete already{''.join(f', {note}' for note in notes)}", flush=True)
 
 
