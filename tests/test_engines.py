@@ -41,20 +41,20 @@ def wait_for(found: Callable[[], object], process: subprocess.Popen, seconds: fl
     return what
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    status, out, err = train(folder, *TWO)
+def finished_sweep(folder: Path, *words: str) -> Path:
+    status, out, err = train(folder, *words)
     assert status == 0, out + err
     return folder / "outputs" / "sweeps" / "s"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    return finished_sweep(tmp_path_factory.mktemp("undisturbed"), *TWO)
 
 
 @pytest.fixture(scope="module")
 def undisturbed_long(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed_long")
-    status, out, err = train(folder, *LONG)
-    assert status == 0, out + err
-    return folder / "outputs" / "sweeps" / "s"
+    return finished_sweep(tmp_path_factory.mktemp("undisturbed_long"), *LONG)
 
 
 def check_same(sweep: Path, expected: Path) -> None:
@@ -70,16 +70,12 @@ def check_same(sweep: Path, expected: Path) -> None:
 
 def test_submitit_local(undisturbed, tmp_path):
     unless_possible(importlib.util.find_spec("submitit") is not None, "submitit is not installed")
-    status, out, err = train(tmp_path, *TWO, "hydra/launcher=submitit_local")
-    assert status == 0, out + err
-    check_same(tmp_path / "outputs" / "sweeps" / "s", undisturbed)
+    check_same(finished_sweep(tmp_path, *TWO, "hydra/launcher=submitit_local"), undisturbed)
 
 
 def test_ray(undisturbed, tmp_path):
     unless_possible(importlib.util.find_spec("ray") is not None, "ray is not installed")
-    status, out, err = train(tmp_path, *TWO, "hydra/launcher=ray")
-    assert status == 0, out + err
-    check_same(tmp_path / "outputs" / "sweeps" / "s", undisturbed)
+    check_same(finished_sweep(tmp_path, *TWO, "hydra/launcher=ray"), undisturbed)
 
 
 @pytest.fixture(scope="module")

@@ -5,25 +5,27 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from browser import PICTURES, chromium, wait_for
+from conftest import SMALL, train
 
 from vaelab.results import read_results
 
 
-@pytest.fixture(scope="module")
-def address(finished, tmp_path_factory):
-    """Where TensorBoard serves the finished run."""
+@contextmanager
+def serving(directory: Path, log: Path) -> Iterator[str]:
+    """The address at which TensorBoard serves ``directory``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("tensorboard") / "log"
     with log.open("w") as file:
         server = subprocess.Popen(
             [
-                str(Path(sys.executable).parent / "tensorboard"), "--logdir", str(finished), "--host", "127.0.0.1",
+                str(Path(sys.executable).parent / "tensorboard"), "--logdir", str(directory), "--host", "127.0.0.1",
                 "--port", str(port),
             ],
             stdout=file, stderr=file,
@@ -39,6 +41,12 @@ def address(finished, tmp_path_factory):
     yield base
     server.terminate()
     server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def address(finished, tmp_path_factory):
+    with serving(finished, tmp_path_factory.mktemp("tensorboard") / "log") as base:
+        yield base
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +86,16 @@ def test_the_run_is_a_row_of_hparams_with_its_test_figures(browser, address, fin
     show(browser, address, "hparams")
     test = read_results(finished)["test"]
     wait_for(browser, "test/elbo", "latent", "bernoulli", f"{test['elbo']:.2f}"[:6])
+
+
+def test_a_sweep_has_its_pictures_and_a_row_of_hparams_for_each_job(browser, tmp_path):
+    words = ("-m", *SMALL, "epochs=1", "evaluation.parts=[]", "latent=2,3", "optimizer.lr=0.0043", "name=s")
+    status, out, err = train(tmp_path, *words)
+    assert status == 0, out + err
+    sweep = tmp_path / "outputs" / "sweeps" / "s"
+    with serving(sweep, tmp_path / "log") as address:
+        show(browser, address, "images")
+        wait_for(browser, "sweep/rate_distortion", "sweep/heat_maps", "sweep/atlas")
+        show(browser, address, "hparams")
+        figures = [read_results(path.parent)["test"]["elbo"] for path in sweep.glob("*/results.json")]
+        wait_for(browser, "latent", "test/elbo", *(f"{elbo:.2f}"[:6] for elbo in figures))

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from vaelab import figures, sweep_figures
 from vaelab.atlas import atlas
@@ -167,30 +166,12 @@ def draw(sweep: Sweep, directory: Path) -> dict[str, list[str]]:
                 figure.savefig(path)
                 writer.add_image(f"sweep/{prefix}{name}", figures.pixels(figure), dataformats="HWC")
                 drawn[kind.name].append(f"figures/{path.name}")
-        describe_hparams(sweep, writer)
         writer.add_text("sweep", markdown(sweep, {}))
     return drawn
 
 
 def _drawn_before(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("*.png") if any(picture in path.name for picture in PICTURES)]
-
-
-def describe_hparams(sweep: Sweep, writer: SummaryWriter) -> None:
-    """Tell TensorBoard's HParams which columns the sweep has; the jobs' own runs are its rows."""
-    completed = sweep.jobs[sweep.jobs["status"] == "completed"]
-    if completed.empty:
-        return
-    options = {axis: completed[axis].dropna() for axis in (*sweep.axes, "seed") if completed[axis].notna().any()}
-    numbers = {axis: pd.api.types.is_numeric_dtype(values) for axis, values in options.items()}
-    values = {axis: float(known.iloc[0]) if numbers[axis] else str(known.iloc[0]) for axis, known in options.items()}
-    domains = {
-        axis: sorted({float(value) if numbers[axis] else str(value) for value in known})
-        for axis, known in options.items()
-    }
-    tested = [name for name in completed if name.startswith("test_") and completed[name].notna().any()]
-    experiment, *_ = hparams(values, {name.replace("_", "/", 1): 0.0 for name in tested}, domains)
-    writer.file_writer.add_summary(experiment)
 
 
 def pictures_of(kind: Kind, sweep: Sweep) -> Iterator[tuple[str, Figure]]:

@@ -45,7 +45,7 @@ from vaelab.callbacks import (
     SaveMetrics,
     checkpoints,
 )
-from vaelab.cells import BEST, LAST, NOT_TRAINING, RESULTS, commit, differences, missing_parts
+from vaelab.cells import BEST, LAST, NOT_TRAINING, RESULTS, commit, differences, flat, missing_parts
 from vaelab.cells import find as find_cell
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
 from vaelab.checks import Interrupted, Refused, cannot_use, one_of, whole
@@ -582,6 +582,13 @@ def identity(run: Run) -> dict[str, object]:
     }
 
 
+def overridden(run: Run) -> dict[str, bool | int | float | str]:
+    """The options that the command line named, such as optimizer.lr, as far as they are single values."""
+    names = {word.lstrip("+~").partition("=")[0] for word in run.overrides} - {"name", "ckpt"}
+    composed = flat(run.config)
+    return {name: composed[name] for name in sorted(names) if isinstance(composed.get(name), (bool, int, float, str))}
+
+
 def failed(run: Run, error: BaseException) -> dict[str, object]:
     return {"status": "failed", "error": _one_line(error) or type(error).__name__, **identity(run)}
 
@@ -653,11 +660,13 @@ def finish(run: Run, parts: Parts, figures: dict[str, object]) -> None:
         return
     if figures["status"] == "completed":
         test = figures["test"]
-        flat = {key: figures[key] for key in (*GROUPS, "latent", "beta", "seed", "epochs") if figures[key] is not None}
+        told = {key: figures[key] for key in (*GROUPS, "latent", "beta", "seed", "epochs") if figures[key] is not None}
+        if run.multirun:  # of a single run they would hide the others
+            told |= overridden(run)
         for logger in parts.trainer.loggers:
             if isinstance(logger, EventFiles):
                 figures_of_test = {f"test/{name}": value for name, value in test.items()}
-                logger.log_hyperparams(flat, figures_of_test, step=parts.trainer.global_step)
+                logger.log_hyperparams(told, figures_of_test, step=parts.trainer.global_step)
                 logger.experiment.flush()
     try:
         results.write_json(run.directory / RESULTS, figures)
