@@ -509,7 +509,7 @@ def execute(run: Run, parts: Parts) -> None:
         "steps": trainer.global_step,
         "parameters": sum(weight.numel() for weight in experiment.model.parameters()),
         "data": {**data.describe(), "test": experiment.tested_images},
-        "tested": {"checkpoint": "best" if best else "last", "epoch": epoch, "criterion": experiment.criterion},
+        "tested": {"checkpoint": "best" if best else "last", "epoch": epoch},
         "validation": results.validated(run.directory, epoch),
         "test": experiment.results,
         "time": {"begin_s": parts.begin_s, "fit_s": fit_s, "epoch_s": fit_s / max(1, epochs), "test_s": test_s},
