@@ -89,7 +89,7 @@ def compose(config: DictConfig) -> float | None:
     try:
         with cells.held(directory / cells.LOCK) as mine:
             if not mine and multirun:
-                print(f"{directory}: another process is at work in it, which this one leaves it to")
+                say(f"{directory}: another process is at work in it, which this one leaves it to")
                 return None
             if not mine:
                 raise Refused(f"{directory}: another process is at work in it; nothing was touched")
@@ -140,7 +140,7 @@ def check_same(cell: cells.Cell, config: dict) -> None:
     notes = [f"evaluated with {'; '.join(changed)}"] if (changed := cells.differences(there, config)) else []
     if (old := cell.results.get("commit")) != (new := cells.commit()):
         notes.append(f"made by commit {str(old)[:12]}, this is {str(new)[:12]}")
-    print(f"{cell.directory.name}: complete already{''.join(f', {note}' for note in notes)}", flush=True)
+    say(f"{cell.directory.name}: complete already{''.join(f', {note}' for note in notes)}")
 
 
 def objective(cell: cells.Cell) -> float | None:
@@ -161,7 +161,15 @@ def report(sweep: Path) -> None:
         traceback_if_asked()
         print(f"no report: {error}; try again with python scripts/report.py {shlex.quote(str(sweep))}", file=sys.stderr)
     else:
-        print(f"{reports.counted(found)}: {sweep / 'sweep.md'}")
+        say(f"{reports.counted(found)}: {sweep / 'sweep.md'}")
+
+
+def say(line: str) -> None:
+    """To standard output, until nobody reads it any more: `train.py -m ... | head` shall not stop a sweep."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(line: str) -> None:

@@ -342,6 +342,15 @@ def test_a_missing_engine_is_one_line(command, tmp_path):
     assert "pip install" in err
 
 
+def test_nobody_reading_does_not_stop_a_sweep(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "outputs" / "sweeps" / "s")
+    process = start(tmp_path, *SWEEP)
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=120), err) == (0, "")
+
+
 def test_a_flag_may_stand_anywhere(command, tmp_path):
     status, _, err = command(*SWEEP[1:], "epochs=1", "-m")
     assert (status, err) == (0, "")
