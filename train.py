@@ -257,7 +257,7 @@ def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
         sweep = SWEEPS / cells.sweep_name(axes, [f"{option}={value}" for option, value in fixed.items()])
         named = ",".join(quoted(option) for option in fixed if option != "seed")
         added = [f"hydra.job.config.override_dirname.exclude_keys=[{named}]"]
-    added.append(f"hydra.sweep.dir={quoted(str(sweep))}")
+    added.append(f"hydra.sweep.dir={quoted(str(sweep.absolute()))}")  # an engine's worker may start elsewhere
     # Beside the other words: a flag between them would end their list.
     at = max((index for index, argument in enumerate(arguments) if argument in words), default=-1) + 1
     return [*arguments[:at], *added, *arguments[at:]], sweep

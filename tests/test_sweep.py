@@ -323,3 +323,26 @@ def test_a_picture_that_cannot_be_drawn_spoils_nothing_else(grid, monkeypatch):
     report.report([grid], grid)
     assert {path.stem for path in (grid / "figures").glob("*.png")} == {"heat_maps"}
     assert "heat_maps" in (grid / "sweep.md").read_text()
+
+
+def test_a_search_is_no_grid_and_has_a_picture_of_its_own(tmp_path):
+    generator = np.random.default_rng(0)
+    for latent in generator.permutation(np.arange(2, 14)):
+        words = {"latent": int(latent), "beta.weight": float(np.exp(generator.uniform(-1, 1)))}
+        synthetic.write(tmp_path, words | {"optimizer.lr": float(10 ** generator.uniform(-4, -2))})
+    found = report.report([tmp_path], tmp_path)
+    assert not found.kinds[0].is_grid
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"rate_distortion", "scatter"}
+    kind = found.kinds[0]
+    figure = sweep_figures.scatter(kind.best("nll"), kind.axes, "nll")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["latent", "beta.weight", "optimizer.lr"]
+    assert [axes.get_xscale() for axes in figure.axes] == ["linear", "linear", "log"]
+    ringed = [axes.get_lines()[1].get_ydata()[0] for axes in figure.axes]
+    assert ringed == [kind.cells["nll"].min()] * 3
+
+
+def test_an_unfinished_grid_is_one(tmp_path):
+    synthetic.sweep(tmp_path, latent=[2, 5, 10], beta__weight=[1, 2])
+    for latent, beta in ((20, 1), (20, 4)):
+        synthetic.write(tmp_path, {"latent": latent, "beta.weight": beta})
+    assert sweep.read([tmp_path]).kinds[0].is_grid

@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_TABLE = 100  # cells in sweep.md; sweep.csv has all
 SLICES = 6  # at most so many grids, where more than two axes were swept
-PICTURES = ("rate_distortion", "heat_maps", "atlas")
+PICTURES = ("rate_distortion", "heat_maps", "atlas", "scatter")
 EVENTS = ".sweep"  # how its own event file's name ends
 
 
@@ -176,25 +176,36 @@ def _drawn_before(folder: Path) -> list[str]:
 
 def pictures_of(kind: Kind, sweep: Sweep) -> Iterator[tuple[str, Figure]]:
     """Name and picture, of all that ``kind`` has."""
+    for name, make in makers(kind, sweep):
+        try:
+            picture = make()
+        except Exception as error:  # the tables are not lost for a picture
+            log.warning(f"no {name}: {type(error).__name__}: {error}")
+            continue
+        if picture is not None:
+            yield name, picture
+
+
+def makers(kind: Kind, sweep: Sweep) -> Iterator[tuple[str, Callable[[], Figure | None]]]:
+    """Name and maker of each picture."""
+    if not kind.is_grid:
+        title = f"{kind.heading} · {sweep.name}"
+        yield "rate_distortion", partial(rate_distortion, kind.cells, None, None, title)
+        yield "scatter", partial(scatter, kind, title)
+        return
     grids = list(slices(kind))
     for number, (where, cells, rows, columns) in enumerate(grids):
         suffix = f"-{number}" if len(grids) > 1 else ""
         title = " · ".join(filter(None, (where, kind.heading, sweep.name)))
-        makers = (
-            ("rate_distortion", partial(rate_distortion, cells, rows, columns, title)),
-            ("heat_maps", partial(sweep_figures.heat_maps, cells, rows, columns, FIGURES, title)),
-            ("atlas", partial(atlas, kind.jobs, cells, kind.axes, rows, columns, title)),
-        )
-        for name, make in makers:
-            if name == "heat_maps" and columns is None:
-                continue  # nothing was swept but seeds
-            try:
-                picture = make()
-            except Exception as error:  # the tables are not lost for a picture
-                log.warning(f"no {name}: {type(error).__name__}: {error}")
-                continue
-            if picture is not None:
-                yield f"{name}{suffix}", picture
+        yield f"rate_distortion{suffix}", partial(rate_distortion, cells, rows, columns, title)
+        if columns is not None:  # else nothing was swept but seeds
+            yield f"heat_maps{suffix}", partial(sweep_figures.heat_maps, cells, rows, columns, FIGURES, title)
+        yield f"atlas{suffix}", partial(atlas, kind.jobs, cells, kind.axes, rows, columns, title)
+
+
+def scatter(kind: Kind, title: str) -> Figure | None:
+    ranked = [name for name in LOWER_IS_BETTER if not kind.best(name).empty]
+    return sweep_figures.scatter(kind.best(ranked[0]), kind.axes, ranked[0], title) if ranked else None
 
 
 def rate_distortion(cells: pd.DataFrame, rows: str | None, columns: str | None, title: str) -> Figure | None:
@@ -215,12 +226,8 @@ def slices(kind: Kind) -> Iterator[tuple[str, pd.DataFrame, str | None, str | No
         if number == SLICES:
             log.warning(f"only the first {SLICES} of the grids over {', '.join(others)} are drawn")
             return
-        yield (
-            ", ".join(f"{axis}={shown(value)}" for axis, value in zip(others, values, strict=True)),
-            cells,
-            rows,
-            columns,
-        )
+        where = ", ".join(f"{axis}={shown(value)}" for axis, value in zip(others, values, strict=True))
+        yield where, cells, rows, columns
 
 
 def grid(axes: Sequence[str]) -> tuple[str | None, str | None]:

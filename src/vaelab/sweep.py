@@ -6,6 +6,7 @@ sorted into comparable kinds first, and nothing here reaches across two of them.
 """
 
 import json
+import math
 import os
 import statistics
 from collections import Counter
@@ -29,6 +30,7 @@ LOWER_IS_BETTER = {"nll": True, "elbo": False, "mse": True}  # what cells are ra
 NO_AXIS = (
     "name", "seed", "pictures", "hydra", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
 )  # fmt: skip
+SPARSE = 4  # times as many combinations as cells make no grid
 PREFERRED = ("latent", "beta.weight", "beta")  # rows and columns of the grids, where they were swept
 
 
@@ -59,6 +61,11 @@ class Kind:
     @property
     def slug(self) -> str:
         return "".join(letter if letter.isalnum() else "-" for letter in self.name.lower()).strip("-")
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether most combinations of the axes' values are there; a search has others for every job."""
+        return math.prod(self.cells[axis].nunique() for axis in self.axes) <= SPARSE * len(self.cells)
 
     def best(self, figure: str) -> pd.DataFrame:
         """Cells from the best on by ``figure``, those without it left out."""

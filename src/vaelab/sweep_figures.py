@@ -7,12 +7,13 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from torch import Tensor
 
-from vaelab.figures import DPI, FONT, GAP, INK, VAL, canvas, chart, dress, fitted, sheet
+from vaelab.figures import DPI, FONT, GAP, INK, TRAIN, VAL, canvas, chart, dress, fitted, sheet
 
 BETWEEN_PANELS = 8  # image pixels
+WIDE = 8  # an axis that spans so many times its least value is shown by its logarithm
 WRITTEN = 150  # a heat map of more cells shows colours alone
 ISO_LINES = 7
 TITLES = {
@@ -41,7 +42,7 @@ def plane(cells: pd.DataFrame, curves: str | None, along: str | None, on_front: 
     for position, (value, group) in enumerate(groups):
         line = group.sort_values(along) if along is not None else group
         colour = palette(0.88 * position / max(1, len(groups) - 1))  # its yellow end is not seen on white
-        joined = "-" if len(cells) <= 2_000 else ""
+        joined = "-" if along is not None and len(cells) <= 2_000 else ""
         axes.plot(
             line["rate"], line["distortion"], marker="o", markersize=4.5, linestyle=joined, linewidth=1.3, color=colour,
             label=f"{curves}={short(value)}" if curves is not None and named else None,
@@ -123,6 +124,24 @@ def heat_maps(cells: pd.DataFrame, rows: str | None, columns: str, figures: Sequ
         else:
             figure.colorbar(image, ax=axes).ax.tick_params(labelsize=FONT - 3)
     return figure
+
+
+def scatter(cells: pd.DataFrame, axes: Sequence[str], figure: str, title: str = "") -> Figure:
+    """What became of ``figure`` for each value of each of ``axes``, whatever the others were: a search's picture."""
+    made = chart(3.6 * len(axes), 3.3, title)
+    for position, axis in enumerate(axes, start=1):
+        panel = made.add_subplot(1, len(axes), position)
+        panel.plot(cells[axis], cells[figure], marker="o", markersize=4, linestyle="", color=TRAIN, alpha=0.7)
+        panel.plot(cells[axis].iloc[:1], cells[figure].iloc[:1], marker="o", markersize=10, fillstyle="none", color=VAL)
+        dress(panel, "the best in a ring" if position == 1 else "", axis, TITLES[figure] if position == 1 else "")
+        if pd.api.types.is_numeric_dtype(cells[axis]):
+            low, high = float(cells[axis].min()), float(cells[axis].max())
+            if low > 0 and high > WIDE * low:
+                panel.set_xscale("log")
+                panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+                panel.xaxis.set_major_formatter("{x:g}")
+                panel.xaxis.set_minor_locator(NullLocator())
+    return made
 
 
 def _write_values(axes: Axes, values: np.ndarray, form: str) -> None:
