@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from vaelab import cells, checkpoints
 from vaelab.cells import LAST, RESULTS, held
+from vaelab.command_line import with_sweep_directory
 from vaelab.results import read_results
 
 SWEEP = ("-m", *SMALL, "evaluation.parts=[latents]", "latent=2,3", "name=s")
@@ -330,7 +331,7 @@ def test_results_depend_neither_on_the_order_of_jobs_nor_on_the_launcher(undistu
     ],
 )
 def test_a_sweeps_directory_follows_from_its_words(words, directory):
-    arguments, found = train_py().with_sweep_directory(["-m", *words])
+    arguments, found = with_sweep_directory(["-m", *words])
     assert str(found) == directory
     assert arguments[: len(words) + 1] == ["-m", *words]
 
@@ -351,8 +352,9 @@ def test_nobody_reading_does_not_stop_a_sweep(undisturbed, tmp_path):
     assert (process.wait(timeout=120), err) == (0, "")
 
 
-def test_a_flag_may_stand_anywhere(command, tmp_path):
-    status, _, err = command(*SWEEP[1:], "epochs=1", "-m")
+@pytest.mark.parametrize("where", ["-m", "--multirun"])
+def test_a_flag_may_stand_anywhere(command, tmp_path, where):
+    status, _, err = command(*SWEEP[1:4], where, *SWEEP[4:], "epochs=1", "evaluation.parts=[]")
     assert (status, err) == (0, "")
     assert len(jobs(tmp_path / "outputs" / "sweeps" / "s")) == 2
 
