@@ -365,6 +365,10 @@ def test_a_flag_may_stand_anywhere(command, tmp_path, where):
         (["name=a,b", "latent=2,3"], "in a multirun name=... is the sweep's"),
         (["latnt=2,3"], "there is no option 'latnt'; did you mean 'latent'?"),
         (["latent=2,3", "network=mpl"], "network=mpl: the members of group 'network' are"),
+        (
+            ["latent=2,3", "hydra/launcher=slurm"],
+            "hydra/launcher=slurm: the members of group 'hydra/launcher' are joblib, ray",
+        ),
     ],
 )
 def test_a_wrong_word_is_one_line_and_leaves_nothing(command, tmp_path, words, said):

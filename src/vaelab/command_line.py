@@ -115,7 +115,8 @@ def explain(error: Exception, conf: Path) -> str:
         return f"there is no option {option!r}; {hint}python train.py --cfg job prints them all"
     missing = next((line.split("Could not find '")[1].strip("'") for line in lines if "Could not find '" in line), None)
     if missing is not None:
-        group, _, member = missing.partition("/")
+        split = missing.rpartition if missing.startswith("hydra/") else missing.partition
+        group, _, member = split("/")
         members = sorted(str(path.relative_to(conf / group))[:-5] for path in (conf / group).rglob("*.yaml"))
         return f"{group}={member}: the members of group {group!r} are {', '.join(members)}"
     if isinstance(error, OverrideParseException):
