@@ -119,3 +119,9 @@ def test_what_is_damaged_or_failed_is_not_complete(tmp_path, content):
 def test_a_complete_cell_is_found_without_torch():
     code = "import sys, vaelab.cells; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_where_nothing_can_be_written_nobody_is_kept_out(tmp_path):
+    (tmp_path / "file").touch()
+    with cells.held(tmp_path / "file" / ".lock") as mine:
+        assert mine

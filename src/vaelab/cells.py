@@ -10,7 +10,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -184,13 +184,17 @@ def commit() -> str | None:
 def held(lock: Path, wait: bool = False) -> Iterator[bool]:
     """Whether this process alone holds ``lock`` until the end; the system frees it when a process is killed.
 
-    Where there are no such locks, on Windows and on some network file systems, nobody is kept out.
+    Where there are no such locks, on Windows and on some network file systems, nobody is kept out; nor where nothing
+    can be written, of which whoever tries to write will tell.
     """
-    if fcntl is None:
+    handle = None
+    if fcntl is not None:
+        with suppress(OSError):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # for writing: NFS locks no other file
+    if handle is None:
         yield True
         return
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # for writing: NFS locks no other file
     try:
         yield _lock(handle, wait)
     finally:

@@ -332,14 +332,15 @@ class ImageData(LightningDataModule):
         """Fetch what is missing; Lightning calls this once per machine."""
         if self.sets or self.wanted in PACKAGED or locate(self.folder, files_of(self.wanted, self.split)) is not None:
             return
-        lock = self.root / ".download.lock"
+        lock, was_there = self.root / ".download.lock", self.root.exists()
         with held(lock, wait=True):  # a sweep's jobs may all miss it at once
             if locate(self.folder, files_of(self.wanted, self.split)) is None:
                 log.info(f"no {FOLDERS[self.wanted]} under {self.folder}: trying torchvision's download")
                 self._why_missing = download(self.root, self.wanted, self.split) or ""
         lock.unlink(missing_ok=True)
-        with suppress(OSError):  # where nothing came
-            self.root.rmdir()
+        if not was_there:
+            with suppress(OSError):  # something came
+                self.root.rmdir()
 
     def setup(self, stage: str | None = None) -> None:
         """Read, verify, binarise and split; a second call does nothing."""
