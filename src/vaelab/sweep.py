@@ -8,6 +8,7 @@ sorted into comparable kinds first, and nothing here reaches across two of them.
 import json
 import math
 import os
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ class Kind:
 
     @property
     def slug(self) -> str:
-        return "".join(letter if letter.isalnum() else "-" for letter in self.name.lower()).strip("-")
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
     @property
     def is_grid(self) -> bool:
