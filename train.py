@@ -143,7 +143,7 @@ def check_same(cell: cells.Cell, config: dict) -> None:
             f"complete already, but with {'; '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}; "
             "nothing was touched: delete it to have it made anew, or take another place with name=..."
         )
-    notes = [f"evaluated with {'; '.join(changed)}"] if (changed := cells.differences(there, config)) else []
+    notes = [f"of other settings: {'; '.join(changed)}"] if (changed := cells.differences(there, config)) else []
     if (old := cell.results.get("commit")) != (new := cells.commit()):
         notes.append(f"made by commit {str(old)[:12]}, this is {str(new)[:12]}")
     say(f"{cell.directory.name}: complete already{''.join(f', {note}' for note in notes)}")

@@ -249,7 +249,7 @@ def test_another_version_of_the_code_and_another_evaluation_are_noticed(command,
     status, out, _ = command(*SWEEP)
     assert status == 0
     assert "made by commit 0123abc, this is" in out
-    assert "evaluated with evaluation.nll_samples=7 there, 10 here" in out
+    assert "of other settings: evaluation.nll_samples=7 there, 10 here" in out
     assert "The code changed within the sweep" in (sweep / "sweep.md").read_text()
 
 

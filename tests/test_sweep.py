@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import synthetic
 from PIL import Image
+from scipy.stats import ttest_ind
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vaelab import report, sweep, sweep_figures
@@ -80,7 +81,7 @@ def test_cells_that_seeds_cannot_tell_apart_are_said_to_be_so(tmp_path):
         for seed, nll in enumerate(values):
             synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
     text = report.markdown(sweep.read([tmp_path]), {})
-    assert "which 2 seeds cannot tell apart" in text
+    assert "which their 4 runs cannot tell apart" in text
     assert "102.00 ± 2.83" in text
 
 
@@ -147,10 +148,15 @@ def test_a_default_counts_as_a_value_beside_overrides_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("first", "second", "said"),
     [
-        ({"commit": "a1"}, {"commit": "b2"}, "The code changed within the sweep: 1 jobs by a1, 1 jobs by b2."),
+        ({"commit": "a1"}, {"commit": "b2"}, "The code changed within the sweep: 1 job by a1, 1 job by b2."),
         ({"commit": "a1-dirty"}, {"commit": "a1-dirty"}, "not committed"),
         ({"config": {"epochs": 5}}, {"config": {"epochs": 50}}, "Beside what was swept the jobs differ in epochs"),
         ({"test": {"nll": 1.0, "nll_samples": 10}}, {"test": {"nll": 1.0, "nll_samples": 100}}, "(10, 100)"),
+        (
+            {"test": {"nll": 1.0, "nll_prior_samples": 0}},
+            {"test": {"nll": 1.0, "nll_prior_samples": 2000}},
+            "estimated by two ways",
+        ),
     ],
 )
 def test_what_makes_a_table_less_than_it_seems_is_said(tmp_path, first, second, said):
@@ -158,6 +164,46 @@ def test_what_makes_a_table_less_than_it_seems_is_said(tmp_path, first, second, 
     synthetic.write(tmp_path, {"latent": 3}, **second)
     notes = sweep.read([tmp_path]).notes
     assert any(said in note for note in notes), notes
+
+
+def test_what_follows_from_the_axes_is_no_other_difference(tmp_path):
+    """A group's copies inside of other groups, and what a job that went on says of its checkpoint."""
+    for prior, size in {"vamp": 500, "mixture": 10}.items():
+        copies = {"model": {"prior": {"components": size}}, "network": {"prior": {"inside": {"depth": size}}}}
+        synthetic.write(tmp_path, {"prior": prior}, config={**copies, "ckpt": f"there/{prior}"})
+    assert sweep.read([tmp_path]).notes == []
+
+
+def test_a_job_that_went_on_by_its_checkpoint_is_no_other_cell(tmp_path):
+    synthetic.sweep(tmp_path, latent=[2, 5])
+    job = next(tmp_path.glob("latent=2*"))
+    result = json.loads((job / RESULTS).read_text())
+    result["overrides"].append(f"ckpt='{job}/checkpoints/last.ckpt'")
+    (job / RESULTS).write_text(json.dumps(result))
+    assert sweep.read([tmp_path]).axes == ["latent"]
+    result["overrides"][-1] = "ckpt=elsewhere/checkpoints/best.ckpt"
+    (job / RESULTS).write_text(json.dumps(result))
+    assert sweep.read([tmp_path]).axes == ["latent", "ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told_apart"),
+    [
+        ((100.0, 101.0), (102.0, 103.0), False),  # t = 2.83, where two degrees of freedom want 4.30
+        ((100.0, 101.0), (104.0, 105.0), True),  # t = 5.66
+        ((100.0, 101.0, 100.0, 101.0), (101.0, 102.0, 101.0, 102.0), True),  # t = 2.45 of 2.447: six degrees
+        ((100.0,), (101.0,), None),
+        ((100.0, 101.0), (103.0,), False),  # one degree wants 12.7
+    ],
+)
+def test_few_seeds_tell_only_large_differences_apart(tmp_path, first, second, told_apart):
+    for latent, values in ((2, first), (3, second)):
+        for seed, nll in enumerate(values):
+            synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
+    found = sweep.ranking(sweep.read([tmp_path]).kinds[0])[0]
+    assert found["told_apart"] is told_apart
+    if told_apart is not None and len(first) == len(second):
+        assert told_apart == bool(ttest_ind(first, second).pvalue < 0.05)
 
 
 def test_jobs_that_did_not_complete_are_in_the_table_and_told_apart(grid):
@@ -281,7 +327,7 @@ def test_jobs_over_again_count_once(grid, tmp_path):
     found = sweep.read([grid, again, grid])
     assert len(found.jobs) == 27
     assert found.kinds[0].cells["seeds"].tolist() == [3] * 9
-    assert any("1 jobs are others over again" in note for note in found.notes)
+    assert any("1 job is another over again" in note for note in found.notes)
 
 
 def test_what_changes_the_figures_is_an_axis_and_what_does_not_is_none(tmp_path):

@@ -79,7 +79,7 @@ def check_fits(path: Path, checkpoint: dict, config: Mapping[str, object]) -> No
             there, here = _difference(key, there, here)
             raise ValueError(
                 f"ckpt={path} was trained with {there}, this command says {here}: "
-                "leave that option out to go on with that run, or leave ckpt out to train anew"
+                f"say {there} to begin with its weights, or leave ckpt out to train anew"
             )
 
 

@@ -28,14 +28,20 @@ def check_name(arguments: list[str]) -> None:
 def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     """`ckpt=X/checkpoints/last.ckpt` stands for the command that began run X, in X's own directory.
 
-    What is typed beside it is added, and replaces what that command said of the same option.
+    What is typed beside it is added, and replaces what that command said of the same option. In a multirun it is where
+    every job begins from.
     """
     typed = [argument for argument in arguments if argument.startswith("ckpt=")]
-    if is_multirun(arguments) or not typed or typed[-1] in ("ckpt=", "ckpt=null"):
+    if not typed or typed[-1] in ("ckpt=", "ckpt=null"):
         return arguments
     ckpt = typed[-1].removeprefix("ckpt=").strip("'\"")
+    if is_multirun(arguments) and not Path(ckpt).is_file():
+        return arguments  # several of them, or a mistake
     # A path may hold what means something in Hydra's grammar: a sweep's directories are full of = and commas.
-    arguments = [argument for argument in arguments if argument not in typed] + [f"ckpt={quoted(ckpt)}"]
+    arguments = [f"ckpt={quoted(ckpt)}" if argument == typed[-1] else argument for argument in arguments
+                 if argument not in typed[:-1]]  # fmt: skip
+    if is_multirun(arguments):
+        return arguments
     directory = Path(ckpt).resolve().parent.parent
     saved = directory / ".hydra" / "overrides.yaml"
     if not saved.is_file():

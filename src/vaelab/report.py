@@ -43,7 +43,7 @@ def report(sweeps: Sequence[Path], directory: Path, pictures: bool = True) -> Sw
 
 def counted(sweep: Sweep) -> str:
     by_status = ", ".join(f"{count} {status}" for status, count in sweep.counts.items())
-    return f"{len(sweep.jobs)} jobs, {by_status}"
+    return f"{len(sweep.jobs)} job{'s' * (len(sweep.jobs) != 1)}, {by_status}"
 
 
 def as_json(sweep: Sweep) -> dict[str, object]:
@@ -88,7 +88,7 @@ def markdown(sweep: Sweep, drawn: dict[str, list[str]]) -> str:
         lines += [f"## {kind.heading}", ""]
         lines += _best_table(kind)
         for picture in drawn.get(kind.name, []):
-            lines += [f"![{Path(picture).stem}]({picture})", ""]
+            lines += [picture, ""]
         lines += _cell_table(kind)
     rest = sweep.jobs[sweep.jobs["status"] != "completed"]
     if len(rest):
@@ -115,10 +115,10 @@ def _best_table(kind: Kind) -> list[str]:
         ahead = ""
         if "next" in row:
             ahead = f"{row['ahead']:.2f} ({row['next']})"
-            if row["error"] is None:
+            if row["told_apart"] is None:
                 ahead += "; with one seed each, by chance or not"
-            elif row["ahead"] < 2 * row["error"]:
-                ahead += f", which {row['seeds']} seeds cannot tell apart"
+            elif not row["told_apart"]:
+                ahead += f", which their {row['runs']} runs cannot tell apart"
         lines.append(f"| {row['by']} | {_cell(row['cell'])} | {value} | {row['seeds']} | {_cell(ahead)} |")
     chosen = kind.chosen_by_validation()
     if chosen is not None:
@@ -149,7 +149,7 @@ def _cell_table(kind: Kind) -> list[str]:
 
 
 def draw(sweep: Sweep, directory: Path) -> dict[str, list[str]]:
-    """The pictures of every kind to ``directory/figures`` and to TensorBoard: kind -> files."""
+    """The pictures of every kind to ``directory/figures`` and to TensorBoard: kind -> them, in Markdown."""
     folder = directory / "figures"
     folder.mkdir(exist_ok=True)
     # TensorBoard would show the last report beside this one.
@@ -161,11 +161,11 @@ def draw(sweep: Sweep, directory: Path) -> dict[str, list[str]]:
         for kind in sweep.kinds:
             prefix = f"{kind.slug}-" if len(sweep.kinds) > 1 else ""
             drawn[kind.name] = []
-            for name, figure in pictures_of(kind, sweep):
+            for name, where, figure in pictures_of(kind, sweep):
                 path = folder / f"{prefix}{name}.png"
                 figure.savefig(path)
                 writer.add_image(f"sweep/{prefix}{name}", figures.pixels(figure), dataformats="HWC")
-                drawn[kind.name].append(f"figures/{path.name}")
+                drawn[kind.name].append(f"{where}\n\n" * bool(where) + f"![{name}](figures/{path.name})")
         writer.add_text("sweep", markdown(sweep, {}))
     return drawn
 
@@ -174,33 +174,33 @@ def _drawn_before(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("*.png") if any(picture in path.name for picture in PICTURES)]
 
 
-def pictures_of(kind: Kind, sweep: Sweep) -> Iterator[tuple[str, Figure]]:
-    """Name and picture, of all that ``kind`` has."""
-    for name, make in makers(kind, sweep):
+def pictures_of(kind: Kind, sweep: Sweep) -> Iterator[tuple[str, str, Figure]]:
+    """Name, slice and picture, of all that ``kind`` has."""
+    for name, where, make in makers(kind, sweep):
         try:
             picture = make()
         except Exception as error:  # the tables are not lost for a picture
             log.warning(f"no {name}: {type(error).__name__}: {error}")
             continue
         if picture is not None:
-            yield name, picture
+            yield name, where, picture
 
 
-def makers(kind: Kind, sweep: Sweep) -> Iterator[tuple[str, Callable[[], Figure | None]]]:
-    """Name and maker of each picture."""
+def makers(kind: Kind, sweep: Sweep) -> Iterator[tuple[str, str, Callable[[], Figure | None]]]:
+    """Name of each picture, the values of the axes that it is a slice at, and its maker."""
     if not kind.is_grid:
         title = f"{kind.heading} · {sweep.name}"
-        yield "rate_distortion", partial(rate_distortion, kind.cells, None, None, title)
-        yield "scatter", partial(scatter, kind, title)
+        yield "rate_distortion", "", partial(rate_distortion, kind.cells, None, None, title)
+        yield "scatter", "", partial(scatter, kind, title)
         return
     grids = list(slices(kind))
     for number, (where, cells, rows, columns) in enumerate(grids):
         suffix = f"-{number}" if len(grids) > 1 else ""
         title = " · ".join(filter(None, (where, kind.heading, sweep.name)))
-        yield f"rate_distortion{suffix}", partial(rate_distortion, cells, rows, columns, title)
+        yield f"rate_distortion{suffix}", where, partial(rate_distortion, cells, rows, columns, title)
         if columns is not None:  # else nothing was swept but seeds
-            yield f"heat_maps{suffix}", partial(sweep_figures.heat_maps, cells, rows, columns, FIGURES, title)
-        yield f"atlas{suffix}", partial(atlas, kind.jobs, cells, kind.axes, rows, columns, title)
+            yield f"heat_maps{suffix}", where, partial(sweep_figures.heat_maps, cells, rows, columns, FIGURES, title)
+        yield f"atlas{suffix}", where, partial(atlas, kind.jobs, cells, kind.axes, rows, columns, title)
 
 
 def scatter(kind: Kind, title: str) -> Figure | None:

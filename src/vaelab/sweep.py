@@ -9,7 +9,6 @@ import json
 import math
 import os
 import re
-import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ from pathlib import Path
 
 import pandas as pd
 from omegaconf import OmegaConf
+from scipy.stats import t as student
 from yaml import YAMLError
 
-from vaelab.cells import LOCK, NOT_TRAINING, RESULTS, find, flat, is_any, is_held
+from vaelab.cells import ANY, LOCK, NOT_TRAINING, RESULTS, find, flat, is_any, is_held
 from vaelab.results import COMPOSED
 
 # Of a cell, in the tables and maps, where it has them; the last two are of the appraisal's part `latents`.
@@ -57,7 +57,9 @@ class Kind:
 
     @property
     def heading(self) -> str:
-        return ", ".join([self.name, *(f"{axis}={shown(value)}" for axis, value in self.constants.items())])
+        said = {"likelihood", "data", "data.binarize"}  # by the name already
+        rest = (f"{axis}={shown(value)}" for axis, value in self.constants.items() if axis not in said)
+        return ", ".join([self.name, *rest])
 
     @property
     def slug(self) -> str:
@@ -134,7 +136,7 @@ def read(sweeps: Sequence[Path]) -> Sweep:
     values = {option: of_one_kind(found, [bool(config) for config, _ in configs]) for option, found in values.items()}
     axes = [option for option in options if len({value for value in values[option] if value is not None}) > 1]
     table = pd.DataFrame(
-        [{name: value for name, value in row.items() if name not in ("options", "test", "versions")} for row in rows]
+        [{name: value for name, value in row.items() if name not in ("options", "test")} for row in rows]
     )
     for option in options:
         table[option] = values[option]
@@ -142,15 +144,19 @@ def read(sweeps: Sequence[Path]) -> Sweep:
     for name in made:
         if all(value is None or (isinstance(value, int) and not isinstance(value, bool)) for value in made[name]):
             table[name] = table[name].astype("Int64")  # 5 stays 5 where another job lacks it
-    tests = pd.DataFrame([row["test"] for row in rows]).add_prefix("test_") if rows else pd.DataFrame()
+    tests = pd.DataFrame([row["test"] for row in rows]).add_prefix("test_")
     table = pd.concat([table, tests], axis=1)
-    found = Sweep(sweeps, table, axes)
-    found.notes += _notes(found, [config for config, _ in configs], options)
     table["composed"] = [composition(config) for config, _ in configs]
     again = (table["status"] == "completed") & table.duplicated([*axes, "kind", "seed", "status", "composed"])
-    if again.any():
-        found.notes.append(f"{again.sum()} jobs are others over again, with the same seed: each is counted once.")
-        found.jobs = table[~again].reset_index(drop=True)
+    found = Sweep(sweeps, table[~again].reset_index(drop=True), axes)
+    known = [config for (config, _), dropped in zip(configs, again, strict=True) if not dropped]
+    found.notes += _notes(found, known, options)
+    if count := again.sum():
+        one = count == 1
+        found.notes.append(
+            f"{count} {'job is another' if one else 'jobs are others'} over again, with the same seed: "
+            f"{'it is not counted' if one else 'each is counted once'}."
+        )
     return found
 
 
@@ -187,6 +193,8 @@ def read_job(sweep: Path, directory: Path) -> tuple[dict, dict[str, object], dic
     choices = results.get("choices", {})
     words = (word.lstrip("+~").partition("=") for word in overrides)
     options = {name: value for name, _, value in words if not _is_no_axis(name)}
+    if Path(options.get("ckpt", "").strip("'\"")).parts[-3:-1] == (directory.name, "checkpoints"):
+        del options["ckpt"]  # a job that went on by its own
     validation = {f"validation_{name}": results.get("validation", {}).get(name) for name in ("elbo", "distortion")}
     row = {
         "sweep": sweep.name,
@@ -281,7 +289,8 @@ def _notes(sweep: Sweep, configs: list[dict[str, object]], options: list[str]) -
     commits = [str(commit) for commit in completed["commit"].unique()]
     if len(commits) > 1:
         counted = Counter(str(commit)[:12] for commit in completed["commit"])
-        yield f"The code changed within the sweep: {', '.join(f'{n} jobs by {c}' for c, n in counted.items())}."
+        told = ", ".join(f"{n} job{'s' * (n > 1)} by {c}" for c, n in counted.items())
+        yield f"The code changed within the sweep: {told}."
     if any(commit.endswith("-dirty") for commit in commits):
         yield "Some jobs ran with code that was not committed."
     if "model" not in sweep.axes and "experiment" not in sweep.axes:
@@ -292,16 +301,26 @@ def _notes(sweep: Sweep, configs: list[dict[str, object]], options: list[str]) -
         counts = sorted(completed["test_nll_samples"].dropna().astype(int).unique())
         told = ", ".join(map(str, counts))
         yield f"nll was estimated with different numbers of samples ({told}), of which fewer make it larger."
+    if "test_nll_prior_samples" in completed and completed["test_nll_prior_samples"].nunique() > 1:
+        yield (
+            "nll was estimated by two ways: codes of the prior were added where the rate is so low that some of them "
+            "fit (test_nll_prior_samples in sweep.csv). They find what a posterior misses; without them nll may be "
+            "too large, by more where the rate is high. So a small step between the two may be the estimate's."
+        )
 
 
 def _also_changed(sweep: Sweep, configs: list[dict[str, object]], options: list[str]) -> list[str]:
-    """Options that differ though nobody named them, and that are no copy of an axis, nor of a group that was named."""
+    """Options that differ though nobody named them, and that are no copy of an axis, nor of a group that was named.
+
+    A group's copies lie in other groups too: a prior's in ``model.prior``, a network's in ``likelihood.network``.
+    """
     swept = [dict(zip(sweep.axes, row, strict=True)) for row in sweep.jobs[sweep.axes].itertuples(index=False)]
-    groups = tuple(f"{option}." for option in options)
     varying = []
     known = [(config, values) for config, values in zip(configs, swept, strict=True) if config]
     for option in sorted({option for config, _ in known for option in config}):
-        if option in options or option.startswith(groups) or _is_no_axis(option) or option == "data.root":
+        if option in options or _is_no_axis(option) or is_any(option, ANY) or option == "data.root":
+            continue
+        if not {*option.split(".")}.isdisjoint(options):
             continue
         if len({repr(config.get(option)) for config, _ in known}) < 2:
             continue
@@ -347,7 +366,11 @@ def with_deviation(cell: pd.Series, figure: str, digits: int = 2) -> str:
 
 
 def ranking(kind: Kind) -> list[dict[str, object]]:
-    """For each figure that cells are ranked by: the best cell, the next, and whether seeds can tell them apart."""
+    """For each figure that cells are ranked by: the best cell, the next, and whether seeds can tell them apart.
+
+    They can where the means differ by more than Student's t says at 95 % for so few runs, the deviation of one seed
+    taken to be the same in both cells.
+    """
     rows = []
     for name in LOWER_IS_BETTER:
         order = kind.best(name)
@@ -358,10 +381,12 @@ def ranking(kind: Kind) -> list[dict[str, object]]:
         row["sd"] = None if pd.isna(first[f"{name}_sd"]) else float(first[f"{name}_sd"])
         if len(order) > 1:
             second = order.iloc[1]
-            row |= {"next": kind.told(second), "ahead": float(abs(second[name] - first[name])), "error": None}
-            deviations = [cell[f"{name}_sd"] for cell in (first, second) if not pd.isna(cell[f"{name}_sd"])]
-            if deviations:  # of the difference of two means, the deviation of a seed taken to be the same for both
-                variance = statistics.fmean(value**2 for value in deviations)
-                row["error"] = float((variance * (1 / first[f"{name}_n"] + 1 / second[f"{name}_n"])) ** 0.5)
+            row |= {"next": kind.told(second), "ahead": float(abs(second[name] - first[name]))}
+            row |= {"runs": int(first[f"{name}_n"] + second[f"{name}_n"]), "error": None, "told_apart": None}
+            if (freedom := row["runs"] - 2) > 0:
+                squares = sum(cell[f"{name}_sd"] ** 2 * (cell[f"{name}_n"] - 1) for cell in (first, second)
+                              if cell[f"{name}_n"] > 1)  # fmt: skip
+                row["error"] = float((squares / freedom * (1 / first[f"{name}_n"] + 1 / second[f"{name}_n"])) ** 0.5)
+                row["told_apart"] = bool(row["ahead"] > student.ppf(0.975, freedom) * row["error"])
         rows.append(row)
     return rows

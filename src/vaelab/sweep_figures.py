@@ -14,6 +14,7 @@ from vaelab.figures import DPI, FONT, GAP, INK, TRAIN, VAL, canvas, chart, dress
 
 BETWEEN_PANELS = 8  # image pixels
 WIDE = 8  # an axis that spans so many times its least value is shown by its logarithm
+LEAST_MOSAIC = 560  # pixels, for its title
 WRITTEN = 150  # a heat map of more cells shows colours alone
 ISO_LINES = 7
 TITLES = {
@@ -42,7 +43,7 @@ def plane(cells: pd.DataFrame, curves: str | None, along: str | None, on_front: 
     for position, (value, group) in enumerate(groups):
         line = group.sort_values(along) if along is not None else group
         colour = palette(0.88 * position / max(1, len(groups) - 1))  # its yellow end is not seen on white
-        joined = "-" if along is not None and len(cells) <= 2_000 else ""
+        joined = "-" if _is_ordered(cells, along) and len(cells) <= 2_000 else ""
         axes.plot(
             line["rate"], line["distortion"], marker="o", markersize=4.5, linestyle=joined, linewidth=1.3, color=colour,
             label=f"{curves}={short(value)}" if curves is not None and named else None,
@@ -101,7 +102,10 @@ def heat_maps(cells: pd.DataFrame, rows: str | None, columns: str, figures: Sequ
             axes = figure.add_subplot(down, across, position)
             line = cells.sort_values(columns)
             at = range(len(line))
-            axes.errorbar(at, line[name], yerr=line.get(f"{name}_sd"), marker="o", markersize=4, capsize=2, color=VAL)
+            axes.errorbar(
+                at, line[name], yerr=line.get(f"{name}_sd"), marker="o", markersize=4, capsize=2, color=VAL,
+                linestyle="-" if _is_ordered(cells, columns) else "",
+            )  # fmt: skip
             _ticks(axes.set_xticks, list(at), [short(value) for value in line[columns]])
             dress(axes, TITLES[name], columns, "")
         return figure
@@ -109,7 +113,7 @@ def heat_maps(cells: pd.DataFrame, rows: str | None, columns: str, figures: Sequ
     grids = {name: table[name].unstack(columns).sort_index() for name in shown}
     height, width = next(iter(grids.values())).shape
     figure = chart(
-        max(7.5, min(16.0, across * (1.1 + 0.55 * width))), down * min(6.0, 1.1 + 0.33 * height) + 0.4, title
+        max(2.9 * across, min(16.0, across * (1.1 + 0.55 * width))), down * min(6.0, 1.1 + 0.33 * height) + 0.4, title
     )
     for position, name in enumerate(shown, start=1):
         axes = figure.add_subplot(down, across, position)
@@ -142,6 +146,11 @@ def scatter(cells: pd.DataFrame, axes: Sequence[str], figure: str, title: str = 
                 panel.xaxis.set_major_formatter("{x:g}")
                 panel.xaxis.set_minor_locator(NullLocator())
     return made
+
+
+def _is_ordered(cells: pd.DataFrame, axis: str | None) -> bool:
+    """Whether a line between two values of ``axis`` means anything: there is nothing between two networks."""
+    return axis is not None and pd.api.types.is_numeric_dtype(cells[axis])
 
 
 def _write_values(axes: Axes, values: np.ndarray, form: str) -> None:
@@ -196,7 +205,7 @@ def mosaic(
                 page[top : top + height, left : left + width] = np.concatenate([upper, lower[GAP:]])
     side = max(scale * width + 16, 8 + 8 * max(map(len, rows)))
     head = 34 + scale * (height // 2 + BETWEEN_PANELS)
-    wide, high = side + scale * page.shape[1], head + scale * page.shape[0]
+    wide, high = max(side + scale * page.shape[1], LEAST_MOSAIC), head + scale * page.shape[0]
     figure = canvas(wide, high)
     _place(figure, page, side, head, scale)
     _place(figure, sheet(originals, across), 8, 34, scale)
