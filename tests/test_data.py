@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from vaelab import data as module
-from vaelab.data import FILES, Batches, ImageData, draw_binary, read_idx
+from vaelab.data import FILES, Batches, ImageData, IndexedImages, draw_binary, read_idx
 
 SIZES = {"train_images": (50, 28, 28), "train_labels": (50,), "test_images": (20, 28, 28), "test_labels": (20,)}
 
@@ -349,10 +349,15 @@ def test_drawing_keeps_the_mean_and_the_certain_pixels():
 # ---- batches -------------------------------------------------------------------------------------------------
 
 
+def indices(size: int, *arguments: object) -> list[torch.Tensor]:
+    """Those of every batch: the images are numbers."""
+    return [x for x, _ in Batches(IndexedImages(torch.arange(size), torch.arange(size)), *arguments)]
+
+
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 100])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_evaluation_sees_every_image_once_over_all_processes(size, world):
-    shares = [list(Batches(size, 8, None, rank, world)) for rank in range(world)]
+    shares = [indices(size, 8, None, rank, world) for rank in range(world)]
     assert len({len(share) for share in shares}) == 1  # as many batches everywhere, or one waits for ever
     seen = torch.cat([batch for share in shares for batch in share])
     assert sorted(seen.tolist()) == list(range(size))
@@ -361,8 +366,8 @@ def test_evaluation_sees_every_image_once_over_all_processes(size, world):
 @pytest.mark.parametrize("size", [9, 100, 101])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_training_shares_are_equal_and_together_the_same_batches(size, world):
-    alone = list(Batches(size, 12, 5))
-    shares = [list(Batches(size, 12, 5, rank, world)) for rank in range(world)]
+    alone = indices(size, 12, 5)
+    shares = [indices(size, 12, 5, rank, world) for rank in range(world)]
     for number, parts in enumerate(zip(*shares, strict=True)):
         assert len({len(part) for part in parts}) == 1
         together = set(torch.cat(parts).tolist())
@@ -372,9 +377,9 @@ def test_training_shares_are_equal_and_together_the_same_batches(size, world):
 
 def test_the_order_is_a_function_of_seed_and_epoch():
     def order(seed: int, epoch: int) -> list[int]:
-        batches = Batches(50, 8, seed)
-        batches.set_epoch(epoch)
-        return torch.cat(list(batches)).tolist()
+        batches = Batches(IndexedImages(torch.arange(50), torch.arange(50)), 8, seed)
+        batches.sampler.set_epoch(epoch)
+        return torch.cat([x for x, _ in batches]).tolist()
 
     assert order(0, 3) == order(0, 3)
     assert sorted(order(0, 3)) == list(range(50))
@@ -382,7 +387,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert order(0, 3) != order(1, 3)
 
 
-def test_loader_gives_batches_of_indices_not_images(root, arrays):
+def test_images_come_a_batch_at_a_time_as_bytes(root, arrays):
     images = mnist(root, arrays)
     x, y = next(iter(images.train_dataloader()))
     assert x.shape == (8, 1, 28, 28)

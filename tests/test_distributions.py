@@ -19,9 +19,9 @@ from torch.distributions import (
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from vaelab.distributions import (
-    BernoulliPixels,
     Chain,
     DiscretizedLogistic,
+    JointBernoulli,
     Mixture,
     PointMass,
     diagonal_normal,
@@ -182,21 +182,31 @@ def test_torch_validates_what_others_make_of_it():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_bernoulli_pixels_are_the_cross_entropy_and_so_is_their_gradient(dtype):
-    logits = torch.tensor([-80.0, -20, -3, -1e-4, 0, 0.5, 4, 30, 90], dtype=dtype).expand(5, 9).clone().requires_grad_()
-    x = torch.tensor([0.0, 1.0, 0.5, 0.1, 0.9], dtype=dtype)[:, None].expand(5, 9)
-    ours = BernoulliPixels(logits).log_prob(x)
-    expected = -binary_cross_entropy_with_logits(logits, x, reduction="none")
+@pytest.mark.parametrize("shape", [(1, 28, 28), (9,), (1, 1, 1), (1, 13, 31)])
+def test_joint_bernoulli_is_the_cross_entropy_and_so_is_its_gradient(shape, dtype):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.tensor([-80.0, -20, -3, -1e-4, 0, 0.5, 4, 30, 90], dtype=dtype)
+    logits = logits[torch.randint(9, (2, 5, *shape), generator=generator)].requires_grad_()
+    x = torch.tensor([0.0, 1.0, 0.5, 0.1, 0.9], dtype=dtype)[torch.randint(5, (5, *shape), generator=generator)]
+    ours = JointBernoulli(logits, len(shape)).log_prob(x)
+    pixels = -binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+    expected = pixels.flatten(2).sum(-1)
     torch.testing.assert_close(ours, expected)
-    weight = torch.randn(5, 9, dtype=dtype)
+    weight = torch.randn(2, 5, dtype=dtype)
     gradients = [torch.autograd.grad((weight * side).sum(), logits)[0] for side in (ours, expected)]
     torch.testing.assert_close(*gradients)
 
 
-def test_the_gradient_of_bernoulli_pixels_is_summed_where_logits_are_shared():
+def test_products_of_many_even_chances_do_not_underflow():
+    """Each of 784 factors is 1/2, the least that there is: the product of all would be 2^-784."""
+    found = JointBernoulli(torch.zeros(3, 1, 28, 28), 3).log_prob(torch.ones(3, 1, 28, 28))
+    torch.testing.assert_close(found, torch.full((3,), 784 * math.log(0.5)))
+
+
+def test_the_gradient_of_a_joint_bernoulli_is_summed_where_logits_are_shared():
     logits = torch.randn(1, 4, dtype=torch.float64, requires_grad=True)
     x = torch.rand(6, 4, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda given: BernoulliPixels(given).log_prob(x), logits)
+    assert torch.autograd.gradcheck(lambda given: JointBernoulli(given, 1).log_prob(x), logits)
 
 
 # ---- mixtures ------------------------------------------------------------------------------------------------

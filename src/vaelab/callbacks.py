@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ class Pictures(Callback):
 
     Args:
         directory: of the run.
+        events: TensorBoard's, of the run.
         title: what stands above every picture.
         every: epochs between two sets of pictures.
         projection: how codes of more than two latents are laid out: pca, tsne or umap.
@@ -40,9 +41,16 @@ class Pictures(Callback):
     """
 
     def __init__(
-        self, directory: Path, title: str, every: int, projection: str = "pca", projector: bool = False
+        self,
+        directory: Path,
+        events: "EventFiles",
+        title: str,
+        every: int,
+        projection: str = "pca",
+        projector: bool = False,
     ) -> None:
         self.directory = directory
+        self.events = events
         self.title = title
         self.every = whole("pictures.every", every)
         self.projection = projection
@@ -61,10 +69,8 @@ class Pictures(Callback):
             pl_module.train()
 
     def _show(self, trainer: Trainer, drawn: Mapping[str, np.ndarray]) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, EventFiles):
-                for name, picture in drawn.items():
-                    logger.experiment.add_image(f"pictures/{name}", picture, trainer.global_step, dataformats="HWC")
+        for name, picture in drawn.items():
+            self.events.experiment.add_image(f"pictures/{name}", picture, trainer.global_step, dataformats="HWC")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -82,9 +88,7 @@ class Pictures(Callback):
         x, labels = book.test(PROJECTED)
         with torch.no_grad():
             means = book.model.given(labels).encode(x).mean
-        for logger in trainer.loggers:
-            if isinstance(logger, EventFiles):
-                logger.experiment.add_embedding(means, labels.tolist(), 1 - x, trainer.global_step, "codes")
+        self.events.experiment.add_embedding(means, labels.tolist(), 1 - x, trainer.global_step, "codes")
 
 
 class EpochProgress(Callback):
@@ -254,9 +258,25 @@ class MetricsFile(CSVLogger):
 
 
 class SaveMetrics(Callback):
-    """Writes metrics.csv out with every checkpoint, so that a killed run's file ends where it goes on."""
+    """Writes metrics.csv out before every checkpoint, so that a killed run's file ends where it goes on."""
+
+    def __init__(self, file: MetricsFile) -> None:
+        self.file = file
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, MetricsFile):
-                logger.save()
+        self.file.save()
+
+
+EACH_STEP = (
+    "on_train_batch_start", "on_before_zero_grad", "on_before_backward", "on_after_backward",
+    "on_before_optimizer_step", "on_train_batch_end",
+)  # fmt: skip
+
+
+def drop_idle_hooks(listeners: Iterable[Callback | LightningModule]) -> None:
+    """Lightning calls all hooks of everybody at every step, the empty ones too, but not those that are None."""
+    for listener in listeners:
+        base = Callback if isinstance(listener, Callback) else LightningModule
+        for hook in EACH_STEP:
+            if getattr(type(listener), hook) is getattr(base, hook):
+                setattr(listener, hook, None)

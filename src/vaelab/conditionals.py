@@ -17,7 +17,7 @@ from torch.distributions import ContinuousBernoulli, Distribution, Independent, 
 from torch.nn.functional import normalize
 
 from vaelab.checks import flag, number, one_of, whole
-from vaelab.distributions import BernoulliPixels, Chain, DiscretizedLogistic, PointMass, diagonal_normal, joint
+from vaelab.distributions import Chain, DiscretizedLogistic, JointBernoulli, PointMass, diagonal_normal, joint
 from vaelab.flows import Flow, MaskedAutoregressiveFlow
 from vaelab.networks import activation_of, mlp, widths_of
 
@@ -210,7 +210,7 @@ class BernoulliLikelihood(nn.Module):
 
     def forward(self, z: Tensor) -> Independent:
         """``z`` ``(..., latent)`` -> batch ``(...)``, event ``(1, H, W)``."""
-        return joint(BernoulliPixels(self.network(z).to(z.dtype)), IMAGE_DIMS)
+        return JointBernoulli(self.network(z).to(z.dtype), IMAGE_DIMS)
 
     def output_at(self, images: Tensor) -> Tensor:
         """What the network has to put out for a mean of about ``images``."""

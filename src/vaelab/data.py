@@ -22,7 +22,6 @@ from lightning import LightningDataModule
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vaelab import noise
 from vaelab.cells import held
@@ -202,60 +201,77 @@ def download(root: Path, name: str = "mnist", split: str | None = None) -> str |
 # ---- batching ------------------------------------------------------------------------------------------------
 
 
-class IndexedImages(Dataset[tuple[Tensor, Tensor]]):
+@dataclass
+class IndexedImages:
     """Images and labels that are asked for a whole batch of indices at a time."""
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images = images
-        self.labels = labels
+    images: Tensor
+    labels: Tensor
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        return self.images[indices], self.labels[indices]
+        # Copies rows, 30 times faster than [...] does on a CPU.
+        return self.images.index_select(0, indices), self.labels.index_select(0, indices)
 
 
-class Batches(Sampler[Tensor]):
-    """Index tensors, one per batch, of this process's share of every batch.
+class Batches:
+    """This process's share of every batch of ``images``: ``(x, y)``, gathered on ``device``, where all of them stay.
 
     Every process draws the same order and takes every ``world``-th index of each batch. In evaluation no image
     is dropped or seen twice (a share may be smaller, or empty); in training the last batch is cut to a multiple
     of ``world``, since DDP averages gradients as if all shares were equal.
+
+    Not torch's DataLoader, which is made to hide the reading of files behind workers: here nothing is read.
     """
 
+    batch_sampler = None  # Lightning looks at it, wherever there is a sampler
+
     def __init__(
-        self, size: int, batch_size: int, shuffle_seed: int | None = None, rank: int = 0, world: int = 1
+        self,
+        images: IndexedImages,
+        batch_size: int,
+        shuffle_seed: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.size = size
+        self.images = IndexedImages(images.images.to(device), images.labels.to(device))
+        self.size = len(images)
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
         self.rank = rank
         self.world = world
         self.epoch = 0
 
+    @property
+    def sampler(self) -> "Batches":
+        """Whom Lightning tells, before every epoch, which one it is, also the first after a resume."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch, also the first after a resume."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return -(-self._length() // self.batch_size)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for indices in self.indices():
+            yield self.images[indices]
+
+    def indices(self) -> Iterator[Tensor]:
+        """Of the images in each batch, in this epoch's order."""
         if self.shuffle_seed is None:
             order = torch.arange(self.size)
         else:
             generator = noise.generator(self.shuffle_seed, noise.ORDER, self.epoch)
             order = torch.randperm(self.size, generator=generator)
-        for batch in order[: self._length()].split(self.batch_size):
+        for batch in order[: self._length()].to(self.images.images.device).split(self.batch_size):
             yield batch[self.rank :: self.world]
 
     def _length(self) -> int:
         return self.size if self.shuffle_seed is None else self.size - self.size % self.world
-
-
-def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return batch
 
 
 class ImageData(LightningDataModule):
@@ -390,24 +406,20 @@ class ImageData(LightningDataModule):
         sizes = {which: len(images) for which, images in self.sets.items()}
         return {"name": self.name, **sizes, "binarize": self.binarize, "batch_size": self.batch_size}
 
-    def train_dataloader(self) -> DataLoader:
-        return self._loader("train", self.batch_size, self.seed)
+    def train_dataloader(self) -> Batches:
+        return self._batches("train", self.batch_size, self.seed)
 
-    def val_dataloader(self) -> DataLoader:
-        return self._loader("val", self.eval_batch_size)
+    def val_dataloader(self) -> Batches:
+        return self._batches("val", self.eval_batch_size)
 
-    def test_dataloader(self) -> DataLoader:
-        return self._loader("test", self.eval_batch_size)
+    def test_dataloader(self) -> Batches:
+        return self._batches("test", self.eval_batch_size)
 
-    def _loader(self, which: str, batch_size: int, shuffle_seed: int | None = None) -> DataLoader:
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = Batches(len(self.sets[which]), batch_size, shuffle_seed, rank, world)
-        # batch_size=None: the sampler's items are whole batches. No workers: a gather takes less than a hand-over.
-        # A generator of its own: a DataLoader draws a seed for its workers, also when it has none, and Lightning
-        # makes its iterator now before, now after the epoch's noise is seeded; a resumed run would differ.
-        return DataLoader(
-            self.sets[which], sampler=sampler, batch_size=None, collate_fn=_as_it_is, generator=torch.Generator()
-        )
+    def _batches(self, which: str, batch_size: int, shuffle_seed: int | None = None) -> Batches:
+        if self.trainer is None:
+            return Batches(self.sets[which], batch_size, shuffle_seed)
+        rank, world, device = self.trainer.global_rank, self.trainer.world_size, self.trainer.strategy.root_device
+        return Batches(self.sets[which], batch_size, shuffle_seed, rank, world, device)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], index: int) -> tuple[Tensor, Tensor]:
         x, y = batch

@@ -34,33 +34,44 @@ def diagonal_normal(loc: Tensor, scale: Tensor, event_dims: int = 1) -> Independ
 
 
 class _BernoulliLogProb(torch.autograd.Function):
-    """log p(x) of a Bernoulli with logit l, pixel by pixel: x l - log(1 + exp l).
+    """sum_i x_i l_i - log(1 + exp l_i), over the last dimension, of logits l and pixels x.
 
-    log(1 + exp l) = (l + |l|)/2 - log sigmoid |l| needs no log1p, of which torch has no vectorised one on CPUs: five
-    times faster there. The gradient x - sigmoid(l) is one pass.
+    log(1 + exp l) = max(l, 0) - log m, with m = max(p, 1 - p) and p = sigmoid(l). The logarithm would cost most, so it
+    is taken of products of up to ``FACTORS`` of the m, which lie in [1/2, 1]. The gradient is x - p.
     """
+
+    FACTORS = 120  # so that a product is at least 2^-120: float32 reaches down to 2^-126
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, logits: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, x)
-        size = logits.abs()
-        return (x - 0.5) * logits - 0.5 * size + size.sigmoid_().log_()
+        p = logits.sigmoid()
+        ctx.save_for_backward(p, x)
+        m = (p - 0.5).abs_().add_(0.5)
+        pixels = logits.shape[-1]
+        factors = next(count for count in range(_BernoulliLogProb.FACTORS, 0, -1) if pixels % count == 0)
+        log_m = m.unflatten(-1, (pixels // factors, factors)).prod(-1).log_().sum(-1)
+        # x l - max(l, 0) = (x - [p > 1/2]) l, in the memory that m had: new memory costs as much as the arithmetic.
+        return (x - torch.round(p, out=m)).mul_(logits).sum(-1) + log_m
 
     @staticmethod
     @once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        logits, x = ctx.saved_tensors
-        return ((x - logits.sigmoid()) * gradient).sum_to_size(logits.shape), None
+        p, x = ctx.saved_tensors
+        return ((x - p).mul_(gradient.unsqueeze(-1))).sum_to_size(p.shape), None
 
 
-class BernoulliPixels(Bernoulli):
-    """torch's Bernoulli, faster, and not validated: between 0 and 1 its log density is the usual cross-entropy."""
+class JointBernoulli(Independent):
+    """torch's Bernoulli over the last ``event_dims`` dimensions as one event, faster than torch's and not validated.
 
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__(logits=logits, validate_args=False)
+    For x between 0 and 1 its log density is the usual cross-entropy.
+    """
+
+    def __init__(self, logits: Tensor, event_dims: int) -> None:
+        super().__init__(Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return _BernoulliLogProb.apply(self.logits, value)
+        dims = self.reinterpreted_batch_ndims
+        return _BernoulliLogProb.apply(self.base_dist.logits.flatten(-dims), value.flatten(-dims))
 
 
 class PointMass(Distribution):

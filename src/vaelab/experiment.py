@@ -102,9 +102,8 @@ class Experiment(LightningModule):
 
     def figures(self, inference: Inference, loss: Tensor) -> dict[str, Tensor]:
         """Named figures per image ``(B,)``: the loss, and what it is made of at β = 1."""
-        figures = {"loss": loss, **bounds(inference, self.model.has_bound)}
         with torch.no_grad():
-            figures |= self.objective.parts(inference)
+            figures = {"loss": loss, **bounds(inference, self.model.has_bound), **self.objective.parts(inference)}
             # A flow's spread is found by drawing from it, which is too dear for every step.
             if self.has_spread and (not self.training or self.model.posterior.factorised):
                 figures["posterior_std"] = posterior_std(inference.q)

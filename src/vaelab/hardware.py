@@ -1,7 +1,9 @@
 """What a machine has: checked before anything is written, so that a missing GPU is one line and no traceback."""
 
+import ctypes
 import os
 import platform
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +14,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from vaelab.cells import held
 from vaelab.checks import one_of, whole
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _pinned = ExitStack()  # holds this process's GPU until it ends
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -26,6 +29,22 @@ class Bfloat16Products(MixedPrecision):
         super().__init__("bf16-mixed", device)
 
     clip_gradients = Precision.clip_gradients
+
+
+def spare_process() -> None:
+    """Keep this process from what would cost time at every step; before its first product, so that threads inherit it.
+
+    The gradients of pixels that are never lit get ever smaller, and arithmetic on denormal numbers is many times
+    slower. Torch asks at every optimizer step whether there is a GPU, which Lightning has it find out by loading
+    NVIDIA's management library: where there is none that is looked for anew each time. And glibc gives the memory of
+    every large tensor back to the system, which has to clear it before the next step gets it again.
+    """
+    torch.set_flush_denormal(True)
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+        mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def check_accelerator(accelerator: str) -> str:

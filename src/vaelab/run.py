@@ -44,6 +44,7 @@ from vaelab.callbacks import (
     Pictures,
     SaveMetrics,
     checkpoints,
+    drop_idle_hooks,
 )
 from vaelab.cells import BEST, LAST, NOT_TRAINING, RESULTS, commit, differences, flat, missing_parts
 from vaelab.cells import find as find_cell
@@ -148,9 +149,7 @@ def prepare(run: Run) -> Parts:
     hardware.check_accelerator(trainer["accelerator"])
     processes = hardware.count_processes(trainer["accelerator"], trainer["devices"])
     resumed = check_resumable(run)
-    # Before the first product, so that torch's threads inherit it: the gradients of pixels that are never lit get
-    # ever smaller, and arithmetic on denormal numbers is many times slower.
-    torch.set_flush_denormal(True)
+    hardware.spare_process()
     if _is_started_by_an_engine() and hardware.resolve(trainer["accelerator"]) == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     experiment = make_experiment(config)
@@ -301,19 +300,20 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
     title = f"{run.config['name']} · {data.name}"
     if experiment.objective.weighs_kl:
         title += f" · β = {run.config['beta']['weight']:g}"
+    events = EventFiles(run.directory, resumed.step, CHARTS if experiment.model.has_bound else CHARTS[::3])
+    metrics = MetricsFile(run.directory, resumed.step)
+    callbacks = [
+        EpochProgress(bar=not run.side_by_side),
+        Pictures(run.directory, events, title, **run.config["pictures"]),
+        SaveMetrics(metrics),
+        *checkpoints(run.directory, experiment.criterion, data.val > 0),
+        *([] if (decay := run.config["evaluation"]["ema"]) is None else [AveragedWeights(decay)]),
+    ]
+    drop_idle_hooks([experiment, *callbacks])
     return Trainer(
         **options,
-        logger=[
-            EventFiles(run.directory, resumed.step, CHARTS if experiment.model.has_bound else CHARTS[::3]),
-            MetricsFile(run.directory, resumed.step),
-        ],
-        callbacks=[
-            EpochProgress(bar=not run.side_by_side),
-            Pictures(run.directory, title, **run.config["pictures"]),
-            SaveMetrics(),
-            *checkpoints(run.directory, experiment.criterion, data.val > 0),
-            *([] if (decay := run.config["evaluation"]["ema"]) is None else [AveragedWeights(decay)]),
-        ],
+        logger=[events, metrics],
+        callbacks=callbacks,
         plugins=plugins,
         default_root_dir=run.directory,
         num_sanity_val_steps=0,
@@ -663,11 +663,11 @@ def finish(run: Run, parts: Parts, figures: dict[str, object]) -> None:
         told = {key: figures[key] for key in (*GROUPS, "latent", "beta", "seed", "epochs") if figures[key] is not None}
         if run.multirun:  # of a single run they would hide the others
             told |= overridden(run)
-        for logger in parts.trainer.loggers:
-            if isinstance(logger, EventFiles):
-                figures_of_test = {f"test/{name}": value for name, value in test.items()}
-                logger.log_hyperparams(told, figures_of_test, step=parts.trainer.global_step)
-                logger.experiment.flush()
+        events = parts.trainer.logger
+        events.log_hyperparams(
+            told, {f"test/{name}": value for name, value in test.items()}, step=parts.trainer.global_step
+        )
+        events.experiment.flush()
     try:
         results.write_json(run.directory / RESULTS, figures)
     except OSError as error:
