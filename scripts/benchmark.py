@@ -1,120 +1,441 @@
-"""Time an epoch of training beside a bare PyTorch loop that does the same, and print the ratio.
+"""Time this framework beside its rivals, and print one table of ratios with what they should reach.
 
-    python scripts/benchmark.py
-    python scripts/benchmark.py --batch-size 512 --precision bf16-mixed --rounds 7 --json out.json
+    python scripts/benchmark.py                      # all of it, about an hour on 2 cores
+    python scripts/benchmark.py epoch nll --rounds 7 --json out.json
 
-Both train the 784-400-20-400-784 VAE with fused Adam on all training images, a round of the one after a round of the
-other in one process, so that a noisy machine is noisy for both; medians are compared, the first round left out. Ours
-goes through the Trainer as `python train.py` does, with loggers, progress, pictures and checkpoints on.
+    epoch     the tutorials' VAE at batch 128: a tutorial's loop, pythae, a bare loop, its matrix products alone
+    batches   the same at batch 512 and 2048, and in bfloat16 where the CPU multiplies it
+    models    conv, resnet, IWAE of 50 samples and a VampPrior of 500, each beside a bare loop of the same
+    nll       log p(x) with 5,000 samples: pythae, the decoder's products alone
+    start     --help; launch to first step, and the end of training to the exit, beside importing torch and lightning
+    sweep     8 jobs two by two (joblib) beside one after the other
+    memory    peak of a run's memory beside the bare loop's
+    growth    cost per image, latent and sample as they get more
+    age       the 200th epoch beside the first
+    quality   seconds to a test ELBO of -100.3 beside the tutorial's 200 epochs
+
+Rivals take turns within a process, a round of each after a round of the other, so that a noisy machine is noisy for
+all; a ratio is the median of the rounds' ratios, the first round left out. Ours goes through the Trainer as
+`python train.py` does, with loggers, progress bar (on a terminal of its own), pictures and checkpoints on.
 """
 
 import argparse
+import copy
 import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import OmegaConf
-from torch import Tensor, nn
-from torch.nn import functional
+from rich.console import Console
+from rich.table import Table
+from torch import nn
 
+import rivals
 from vaelab import hardware
-from vaelab.run import Run, prepare
+from vaelab.evaluation import importance_weights
+from vaelab.run import Parts, Run, prepare
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+ROOT = Path(__file__).resolve().parents[1]
+SEED_VAE = ("experiment=seed/vae",)
+TUTORIAL_ELBO, TUTORIAL_EPOCHS = -100.3, 200  # docs/recipes.md
 
 
-class BareLoop:
-    """The tutorials' VAE with nothing around it: images in memory, a gather per batch, fused Adam."""
+@dataclass
+class Row:
+    """One comparison: ``ratio`` is ours over the rival's, or with ``faster`` the rival's over ours."""
 
-    def __init__(self, images: Tensor, batch_size: int, bf16: bool) -> None:
-        self.images, self.batch_size, self.bf16 = images.flatten(1), batch_size, bf16
-        self.encoder = nn.Sequential(nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 40))
-        self.decoder = nn.Sequential(nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784))
-        parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
-        self.optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+    what: str
+    rival: str
+    ours: float
+    theirs: float
+    unit: str
+    ratio: float
+    reach: float | None = None  # None: nothing was asked for
+    faster: bool = False
 
-    def epoch(self) -> float:
-        """Train for an epoch; its seconds."""
-        began = time.perf_counter()
-        for indices in torch.randperm(len(self.images)).split(self.batch_size):
-            x = self.images[indices].float().div_(255)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-                outputs = self.encoder(x)
-            mean, log_variance = outputs.float().chunk(2, 1)
-            z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-                logits = self.decoder(z)
-            cross_entropy = functional.binary_cross_entropy_with_logits(logits.float(), x, reduction="sum")
-            kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
-            self.optimizer.zero_grad()
-            ((cross_entropy + kl) / len(x)).backward()
-            self.optimizer.step()
-        return time.perf_counter() - began
+    @property
+    def told(self) -> tuple[str, ...]:
+        if self.reach is None:
+            reach, verdict = "", ""
+        else:
+            reach = f"{'≥' if self.faster else '≤'} {self.reach:g}"
+            verdict = "yes" if (self.ratio >= self.reach if self.faster else self.ratio <= self.reach) else "no"
+        figures = (f"{self.ours:.3g} {self.unit}", f"{self.theirs:.3g} {self.unit}", f"{self.ratio:.2f}")
+        return (self.what, self.rival, *figures, reach, verdict)
+
+
+def compared(what: str, rival: str, ours: list[float], theirs: list[float], unit: str = "s", **reach: object) -> Row:
+    pairs = list(zip(ours, theirs, strict=True))
+    ratio = statistics.median(b / a if reach.get("faster") else a / b for a, b in pairs)
+    return Row(what, rival, statistics.median(ours), statistics.median(theirs), unit, ratio, **reach)
+
+
+# ---- ours ------------------------------------------------------------------------------------------------------
+
+
+def composed(*overrides: str) -> dict:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return OmegaConf.to_container(
+            compose("config", overrides=["name=benchmark", "accelerator=cpu", *overrides]), resolve=True
+        )
+
+
+@contextmanager
+def terminal() -> Iterator[None]:
+    """Standard output is a terminal whose screen nobody looks at."""
+    master, slave = os.openpty()
+
+    def drain() -> None:
+        with suppress(OSError):
+            while os.read(master, 65536):
+                pass
+
+    threading.Thread(target=drain, daemon=True).start()
+    before = sys.stdout
+    with os.fdopen(slave, "w") as sys.stdout:
+        try:
+            yield
+        finally:
+            sys.stdout = before
+    os.close(master)
 
 
 class Rounds(Callback):
-    """Times every epoch of ours, logging and saving included, and runs an epoch of the rival after it."""
+    """Times every epoch of ours, logging and saving included, and gives each rival its turn after it."""
 
-    def __init__(self, rival: BareLoop) -> None:
-        self.rival = rival
-        self.ours: list[float] = []
-        self.theirs: list[float] = []
+    def __init__(self, turns: dict[str, Callable[[], float]]) -> None:
+        self.turns = turns
+        self.times: dict[str, list[float]] = {name: [] for name in ("ours", *turns)}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.began = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the checkpoint, which Lightning keeps for last: its time falls into the next round."""
-        self.ours.append(time.perf_counter() - self.began)
-        self.theirs.append(self.rival.epoch())
+        self.times["ours"].append(time.perf_counter() - self.began)
+        for name, turn in self.turns.items():
+            self.times[name].append(turn())
         self.began = time.perf_counter()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--precision", default="32-true", choices=["32-true", "bf16-mixed"])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the figures there too")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning.*")
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose(
-                "config",
-                overrides=[
-                    "name=benchmark", "accelerator=cpu", "experiment=seed/vae", f"epochs={arguments.rounds + 1}",
-                    f"data.batch_size={arguments.batch_size}", f"trainer.precision={arguments.precision}",
-                ],
-            )  # fmt: skip
-        parts = prepare(Run(OmegaConf.to_container(config, resolve=True), [], {}, Path(folder)))
-        images = parts.data.sets["train"].images
-        rounds = Rounds(BareLoop(images, arguments.batch_size, arguments.precision == "bf16-mixed"))
-        parts.trainer.callbacks.insert(len(parts.trainer.callbacks) - 1, rounds)
+def rounds_of(
+    make_turns: Callable[[Parts], dict[str, Callable[[], float]]], rounds: int, *overrides: str
+) -> dict[str, list[float]]:
+    """Seconds of ``rounds`` epochs of ours and of each rival, which ``make_turns`` makes of our parts."""
+    config = composed(*overrides, f"epochs={rounds + 1}")
+    with tempfile.TemporaryDirectory() as folder, terminal(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parts = prepare(Run(config, [], {}, Path(folder)))
+        callback = Rounds(make_turns(parts))
+        parts.trainer.callbacks.insert(len(parts.trainer.callbacks) - 1, callback)
         for logger in parts.trainer.loggers:
             logger.begin()
         parts.trainer.fit(parts.experiment, datamodule=parts.data)
-    ours, theirs = statistics.median(rounds.ours[1:]), statistics.median(rounds.theirs[1:])
-    figures = {
-        "device": hardware.describe_device("cpu", 1),
-        "images": len(images),
-        "batch_size": arguments.batch_size,
-        "precision": arguments.precision,
-        "rounds": arguments.rounds,
-        "ours_epoch_s": ours,
-        "bare_epoch_s": theirs,
-        "ratio": ours / theirs,
+    return {name: times[1:] for name, times in callback.times.items()}
+
+
+# ---- measurements ----------------------------------------------------------------------------------------------
+
+
+def epoch(rounds: int) -> Iterator[Row]:
+    def turns(parts: Parts) -> dict[str, Callable[[], float]]:
+        train = parts.data.sets["train"]
+        made = {
+            "tutorial": rivals.Tutorial(train.images, train.labels, 128).epoch,
+            "bare loop": rivals.BareLoop(train.images, 128).epoch,
+            "products": rivals.Products(len(train), 128).epoch,
+        }
+        if find_spec("pythae"):
+            made["pythae"] = rivals.Pythae(train.images, 128).epoch
+        return made
+
+    times = rounds_of(turns, rounds, *SEED_VAE)
+    reach = {
+        "tutorial": {"reach": 2.3, "faster": True}, "pythae": {"reach": 1.8, "faster": True},
+        "bare loop": {"reach": 1.2}, "products": {},
+    }  # fmt: skip
+    for rival in [name for name in reach if name in times]:
+        yield compared("epoch, batch 128, fp32", rival, times["ours"], times[rival], **reach[rival])
+
+
+def batches(rounds: int) -> Iterator[Row]:
+    precisions = ["32-true", *(["bf16-mixed"] if hardware.cpu_has_bf16() else [])]
+    for batch_size in (512, 2048):
+        for precision in precisions:
+            bf16 = precision == "bf16-mixed"
+
+            def turns(parts: Parts, batch_size: int = batch_size, bf16: bool = bf16) -> dict[str, Callable]:
+                images = parts.data.sets["train"].images
+                return {
+                    "bare loop": rivals.BareLoop(images, batch_size, bf16).epoch,
+                    "products": rivals.Products(len(images), batch_size, bf16).epoch,
+                }
+
+            times = rounds_of(
+                turns, rounds, *SEED_VAE, f"data.batch_size={batch_size}", f"trainer.precision={precision}"
+            )
+            what = f"epoch, batch {batch_size}, {'bf16' if bf16 else 'fp32'}"
+            yield compared(what, "bare loop", times["ours"], times["bare loop"], reach=1.15)
+            yield compared(what, "products", times["ours"], times["products"])
+
+
+def models(rounds: int) -> Iterator[Row]:
+    def networks(parts: Parts) -> tuple[nn.Module, nn.Module]:
+        model = parts.experiment.model
+        return copy.deepcopy(model.posterior.network), copy.deepcopy(model.likelihood.network)
+
+    def bare(parts: Parts, **options: object) -> dict[str, Callable[[], float]]:
+        images = parts.data.sets["train"].images
+        return {"bare loop": rivals.BareLoop(images, 128, networks=networks(parts), **options).epoch}
+
+    def with_vamp(parts: Parts) -> dict[str, Callable[[], float]]:
+        logits = nn.Parameter(parts.experiment.model.prior.logits.detach().clone())
+        return bare(parts, loss=rivals.vamp(logits), others=[logits])
+
+    kinds = {
+        "conv": (bare, 3000, ("network=conv",)),
+        "resnet": (bare, 1500, ("network=resnet",)),
+        "IWAE, K = 50": (lambda parts: bare(parts, loss=rivals.iwae(50)), 6000, ("loss=iwae", "loss.samples=50")),
+        "VampPrior, 500": (with_vamp, 12000, ("prior=vamp",)),
     }
-    print(f"{figures['device']}, {figures['images']:,} images, batch {arguments.batch_size}, {arguments.precision}")
-    print(f"ours {ours:.2f} s, bare loop {theirs:.2f} s per epoch: {ours / theirs:.2f} x")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    for what, (turns, images, overrides) in kinds.items():
+        times = rounds_of(turns, rounds, *SEED_VAE, f"data.train={images}", "trainer.precision=32-true", *overrides)
+        yield compared(f"{what}: {images:,} images", "bare loop", times["ours"], times["bare loop"], reach=1.15)
+
+
+def nll(rounds: int, images: int = 50, samples: int = 5_000) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        parts = prepare(Run(composed(*SEED_VAE), [], {}, Path(folder)))
+    test, model = parts.data.sets["test"], parts.experiment.model.eval()
+    x = parts.data.scale(test.images[:images])
+    pythae = rivals.Pythae(parts.data.sets["train"].images[:1000], 128) if find_spec("pythae") else None
+    times: dict[str, list[float]] = {"ours": [], "ours, bf16": [], "products": [], "products, bf16": [], "pythae": []}
+    with torch.no_grad():
+        for _ in range(rounds + 1):
+            times["ours"].append(rivals.timed(lambda: importance_weights(model, x, samples)))
+            times["products"].append(rivals.decoding_products(images * samples))
+            if hardware.cpu_has_bf16():
+                times["ours, bf16"].append(rivals.timed(lambda: importance_weights(model, x, samples, bf16=True)))
+                times["products, bf16"].append(rivals.decoding_products(images * samples, bf16=True))
+            if pythae is not None:
+                few = images // 10
+                times["pythae"].append(pythae.nll(test.images[:few], samples) * images / few)
+    times = {name: [10_000 / images * value for value in values[1:]] for name, values in times.items() if values}
+    what = f"nll of 10,000 images, K = {samples:,}"
+    if pythae is not None:
+        yield compared(what, "pythae", times["ours"], times["pythae"], reach=5, faster=True)
+    yield compared(what, "products", times["ours"], times["products"], reach=2)
+    if "ours, bf16" in times:
+        yield compared(f"{what}, bf16", "products, bf16", times["ours, bf16"], times["products, bf16"])
+        yield compared(f"{what}, bf16", "products, fp32", times["ours, bf16"], times["products"])
+
+
+FIRST_STEP = """
+import runpy, sys, time
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
+hook = register_optimizer_step_post_hook(lambda *_: (print("STEP", time.time(), flush=True), hook.remove()))
+from lightning import Trainer
+fit = Trainer.fit
+def timed(*arguments, **options):
+    fit(*arguments, **options)
+    print("FITTED", time.time(), flush=True)
+Trainer.fit = timed
+sys.argv[0] = "train.py"
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+def start(rounds: int) -> Iterator[Row]:
+    helps, imports, steps, exits = [], [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds + 1):
+            helps.append(timed_command([sys.executable, "train.py", "--help"])[0])
+            imports.append(timed_command([sys.executable, "-c", "import torch, lightning"])[0])
+            began = time.time()
+            words = ["accelerator=cpu", "trainer=debug", "evaluation.parts=[]", "evaluation.nll_samples=0"]
+            _, out = timed_command(
+                [sys.executable, "-c", FIRST_STEP, *words, f"hydra.run.dir={folder}/{number}", f"name=start{number}"]
+            )
+            ended = time.time()
+            at = {
+                line.split()[0]: float(line.split()[1]) for line in out.splitlines() if line[:5] in ("STEP ", "FITTE")
+            }
+            steps.append(at["STEP"] - began)
+            exits.append(ended - at["FITTED"])
+    helps, imports, steps, exits = (times[1:] for times in (helps, imports, steps, exits))
+    yield Row("--help", "1 s", statistics.median(helps), 1, "s", statistics.median(helps), reach=1)
+    limit = [seconds + 1.5 for seconds in imports]
+    yield compared("launch to first step", "imports alone + 1.5 s", steps, limit, reach=1)
+    yield compared("end of fit to exit, no appraisal", "imports alone + 1.5 s", exits, limit, reach=1)
+
+
+def timed_command(command: list[str], **environment: str) -> tuple[float, str]:
+    began = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[:3])} failed: {done.stderr[-500:]}")
+    return time.perf_counter() - began, done.stdout
+
+
+def sweep(rounds: int) -> Iterator[Row]:
+    words = ["-m", "experiment=short", "epochs=5", "latent=2,5,10,20", "seed=1,2", "accelerator=cpu"]
+    both: dict[str, list[float]] = {"joblib": [], "basic": []}
+    for _ in range(max(1, rounds // 3)):
+        for launcher, times in both.items():
+            with tempfile.TemporaryDirectory() as folder:
+                command = [sys.executable, "train.py", *words, f"hydra.sweep.dir={folder}/sweep"]
+                times.append(timed_command([*command, f"hydra/launcher={launcher}"])[0])
+    yield compared(
+        "sweep of 8 jobs, joblib", "one after the other", both["joblib"], both["basic"], reach=1.6, faster=True
+    )
+
+
+BARE = """
+import rivals, torch
+from vaelab.data import ImageData
+data = ImageData("mnist", batch_size=128, eval_batch_size=500, val=0)
+data.setup()
+loop = rivals.BareLoop(data.sets["train"].images, 128)
+loop.epoch(), loop.epoch()
+"""
+
+
+def memory(rounds: int) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        ours = peak_of(
+            ["train.py", *SEED_VAE, "epochs=2", "accelerator=cpu", f"hydra.run.dir={folder}/run", "name=memory"]
+        )
+        fit = peak_of(
+            ["train.py", *SEED_VAE, "epochs=2", "accelerator=cpu", f"hydra.run.dir={folder}/fit", "name=memory",
+             "evaluation.parts=[]", "evaluation.nll_samples=0"]
+        )  # fmt: skip
+    bare = peak_of(["-c", BARE], PYTHONPATH=str(ROOT / "scripts"))
+    yield Row(
+        "peak memory, training and test", "bare loop + 300 MB", fit, bare + 300, "MB", fit / (bare + 300), reach=1
+    )
+    yield Row("peak memory, with nll and appraisal", "bare loop", ours, bare, "MB", ours / bare)
+
+
+def peak_of(arguments: list[str], **environment: str) -> float:
+    """The most megabytes that python with ``arguments`` had at a time."""
+    code = (
+        "import resource, subprocess, sys; status = subprocess.run(sys.argv[1:], capture_output=True).returncode; "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, status)"
+    )
+    _, out = timed_command([sys.executable, "-c", code, sys.executable, *arguments], **environment)
+    kilobytes, status = map(int, out.split())
+    if status:
+        raise RuntimeError(f"python {' '.join(arguments[:3])} failed")
+    return kilobytes / 1024
+
+
+def growth(rounds: int) -> Iterator[Row]:
+    """Of an epoch; a unit is an image, a latent beside the 784-400 network that does not grow, or a sample."""
+    quiet = (*SEED_VAE, "trainer.precision=32-true", "pictures.every=1000")
+
+    def seconds(*overrides: str) -> float:
+        return statistics.median(rounds_of(lambda parts: {}, min(rounds, 3), *quiet, *overrides)["ours"])
+
+    base = seconds("data.train=3750")
+    for factor in (4, 16):
+        cost = seconds(f"data.train={3750 * factor}")
+        yield Row(f"images x {factor}", "linear", cost, base * factor, "s", cost / (base * factor), reach=1.05)
+    base = seconds("data.train=12000", "latent=2")
+    for latent in (32, 512):
+        cost = seconds("data.train=12000", f"latent={latent}")
+        linear = base * latent / 2
+        yield Row(f"latent 2 to {latent}", "linear", cost, linear, "s", cost / linear, reach=1.05)
+    base = seconds("data.train=1280", "loss=iwae", "loss.samples=1")
+    for samples in (50, 500):
+        cost = seconds("data.train=1280", "loss=iwae", f"loss.samples={samples}")
+        yield Row(f"samples 1 to {samples}", "linear", cost, base * samples, "s", cost / (base * samples), reach=1.05)
+
+
+def age(rounds: int) -> Iterator[Row]:
+    """Each epoch is measured by the products after it, which a slow hour of the machine slows as well."""
+
+    def turns(parts: Parts) -> dict[str, Callable[[], float]]:
+        return {"products": rivals.Products(len(parts.data.sets["train"]), 128).epoch}
+
+    times = rounds_of(turns, 200, *SEED_VAE, "pictures.every=1000")
+    ratios = [ours / products for ours, products in zip(times["ours"], times["products"], strict=True)]
+    first, last = (statistics.median(part) for part in (ratios[:20], ratios[-20:]))
+    yield Row("epochs 182 to 201", "epochs 2 to 21", last, first, "products", last / first, reach=1.05)
+
+
+def quality(rounds: int, seeds: int = 3) -> Iterator[Row]:
+    """Our recipe's training time, evaluation apart, beside 200 of the tutorial's epochs."""
+    config = composed(*SEED_VAE)
+    with tempfile.TemporaryDirectory() as folder:
+        data = prepare(Run(config, [], {}, Path(folder))).data
+    train = data.sets["train"]
+    loop = rivals.Tutorial(train.images, train.labels, 128)
+    ours, theirs, elbos = [], [], []
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["experiment=fast", "accelerator=cpu", f"seed={seed}", "evaluation.parts=[]", "name=quality"]
+            timed_command([sys.executable, "train.py", *words, f"hydra.run.dir={folder}/run"])
+            results = json.loads((Path(folder) / "run" / "results.json").read_text())
+        ours.append(results["time"]["fit_s"])
+        elbos.append(results["test"]["elbo"])
+        theirs.append(TUTORIAL_EPOCHS * min(loop.epoch(), loop.epoch()))
+    what = f"training to test ELBO {statistics.fmean(elbos):.2f} (seeds: {', '.join(f'{elbo:.2f}' for elbo in elbos)})"
+    row = compared(what, f"tutorial, 200 epochs to {TUTORIAL_ELBO}", ours, theirs, reach=20, faster=True)
+    yield row
+
+
+MEASUREMENTS = (epoch, batches, models, nll, start, sweep, memory, growth, age, quality)
+
+
+def main() -> None:
+    names = {measurement.__name__: measurement for measurement in MEASUREMENTS}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measurements", nargs="*", metavar="MEASUREMENT", help=f"any of {', '.join(names)}; all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of torch in this process; as many as cores")
+    parser.add_argument("--json", type=Path, default=ROOT / "outputs" / "benchmark.json", help="where figures go too")
+    arguments = parser.parse_args()
+    for name in arguments.measurements:
+        if name not in names:
+            parser.error(f"there is no measurement {name!r}; they are {', '.join(names)}")
+    if arguments.rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {arguments.rounds}")
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if not find_spec("pythae"):
+        print("pythae is not installed, so it is left out: pip install '.[benchmark]'")
+    machine = {"device": hardware.describe_device("cpu", 1), "cores": os.cpu_count(), "torch": torch.__version__}
+    rows: list[Row] = []
+    for name in arguments.measurements or names:
+        for row in names[name](arguments.rounds):
+            rows.append(row)
+            print("  ".join(row.told), flush=True)
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
+            figures = {**machine, "rounds": arguments.rounds, "rows": [asdict(row) for row in rows]}
+            arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    table = Table(title=f"{machine['device']} of {machine['cores']} cores, torch {machine['torch']}")
+    for column in ("what", "beside", "ours", "theirs", "ratio", "to reach", "reached"):
+        table.add_column(column, justify="left" if column in ("what", "beside") else "right")
+    for row in rows:
+        table.add_row(*row.told)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":

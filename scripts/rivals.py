@@ -3,10 +3,13 @@
 Each rival is made for some images and has ``epoch()``, which trains for one and returns its seconds.
 """
 
+import logging
 import math
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -103,6 +106,7 @@ class Pythae:
             def forward(self, z: Tensor) -> ModelOutput:
                 return ModelOutput(reconstruction=torch.sigmoid(self.network(z)).view(-1, 1, SIDE, SIDE))
 
+        logging.getLogger("pythae").setLevel(logging.WARNING)
         self.folder = tempfile.TemporaryDirectory()
         config = VAEConfig(input_dim=(1, SIDE, SIDE), latent_dim=LATENT, reconstruction_loss="bce")
         self.model = VAE(config, Encoder(), Decoder())
@@ -116,12 +120,12 @@ class Pythae:
             ),
         )  # fmt: skip
         self.trainer.prepare_training()
-        self.trainer.callback_handler.callbacks = []  # its progress bar, which would write over the table
         self.epochs = 0
 
     def epoch(self) -> float:
         self.epochs += 1
-        return timed(lambda: self.trainer.train_step(self.epochs))
+        with redirect_stderr(StringIO()):  # its progress bar, which would write over the table
+            return timed(lambda: self.trainer.train_step(self.epochs))
 
     def nll(self, images: Tensor, samples: int) -> float:
         """Seconds of its own estimate for ``images``."""
