@@ -84,10 +84,8 @@ def compose(config: DictConfig) -> float | None:
     overrides = list(composed.overrides.task)
     if multirun:
         if composed.sweep.subdir == ".":  # else the user says which
-            elsewhere = ("name", *composed.job.config.override_dirname.exclude_keys)  # in the sweep's own name
-            words = {word.split("=")[0]: word for word in overrides}
-            words.setdefault("seed", f"seed={values['seed']}")  # more seeds later are then other cells
-            directory /= cells.directory_name([word for option, word in words.items() if option not in elsewhere])
+            elsewhere = ("name", *composed.job.config.override_dirname.exclude_keys)
+            directory /= cells.job_name(overrides, values["seed"], elsewhere)
         values["name"] = directory.name
     directory = directory.relative_to(here) if directory.is_relative_to(here) else directory
     # Empty ones that were there before are the user's to keep.

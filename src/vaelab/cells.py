@@ -59,6 +59,17 @@ def directory_name(overrides: Sequence[str]) -> str:
     return _name(sorted(overrides, key=lambda word: (word.lstrip("+~").startswith(LAST_IN_A_NAME), word)))
 
 
+def job_name(overrides: Sequence[str], seed: int, elsewhere: Sequence[str] = ()) -> str:
+    """The directory of a sweep's job within the sweep's; the options ``elsewhere`` are in the sweep's own name.
+
+    >>> job_name(["name=grid", "latent=2"], 0, ["name"])
+    'latent=2,seed=0'
+    """
+    words = {word.split("=")[0]: word for word in overrides}
+    words.setdefault("seed", f"seed={seed}")  # more seeds later are then other cells
+    return directory_name([word for option, word in words.items() if option not in elsewhere])
+
+
 def _name(words: list[str]) -> str:
     readable = ",".join(words)
     if words and len(readable) <= LONGEST and all(map(PLAIN.fullmatch, words)):

@@ -41,23 +41,30 @@ class _BernoulliLogProb(torch.autograd.Function):
     """
 
     FACTORS = 120  # so that a product is at least 2^-120: float32 reaches down to 2^-126
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, logits: Tensor, x: Tensor) -> Tensor:
+    def forward(logits: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         p = logits.sigmoid()
-        ctx.save_for_backward(p, x)
         m = (p - 0.5).abs_().add_(0.5)
         pixels = logits.shape[-1]
         factors = next(count for count in range(_BernoulliLogProb.FACTORS, 0, -1) if pixels % count == 0)
         log_m = m.unflatten(-1, (pixels // factors, factors)).prod(-1).log_().sum(-1)
         # x l - max(l, 0) = (x - [p > 1/2]) l, in the memory that m had: new memory costs as much as the arithmetic.
-        return (x - torch.round(p, out=m)).mul_(logits).sum(-1) + log_m
+        return (x - m.copy_(p).round_()).mul_(logits).sum(-1) + log_m, p
+
+    @staticmethod
+    def setup_context(
+        ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]
+    ) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1], inputs[1])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         p, x = ctx.saved_tensors
-        return ((x - p).mul_(gradient.unsqueeze(-1))).sum_to_size(p.shape), None
+        return ((x - p) * gradient.unsqueeze(-1)).sum_to_size(p.shape), None
 
 
 class JointBernoulli(Independent):
@@ -71,7 +78,7 @@ class JointBernoulli(Independent):
 
     def log_prob(self, value: Tensor) -> Tensor:
         dims = self.reinterpreted_batch_ndims
-        return _BernoulliLogProb.apply(self.base_dist.logits.flatten(-dims), value.flatten(-dims))
+        return _BernoulliLogProb.apply(self.base_dist.logits.flatten(-dims), value.flatten(-dims))[0]
 
 
 class PointMass(Distribution):

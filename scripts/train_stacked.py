@@ -1,0 +1,109 @@
+"""Train the jobs of a sweep together, stacked in one process, where they differ in numbers alone.
+
+    python scripts/train_stacked.py name=grid experiment=stackable beta.weight=0.5,1,2,4 seed=1,2 optimizer.lr=4e-3,8e-3
+
+Words are those of `python train.py -m`, with a name. Each job gets the directory and the checkpoint that it would have
+got alone; then `python train.py -m` with the same words tests them all and makes the sweep's report. A job that is
+there already is left to that.
+"""
+
+import csv
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vaelab import cells, hardware, results, tool
+from vaelab.checkpoints import AtomicCheckpointIO
+from vaelab.command_line import explain, with_sweep_directory
+from vaelab.run import Run, begin, make_experiment, refusing
+from vaelab.stacked import Stack, check_stackable
+
+ROOT = Path(__file__).resolve().parents[1]
+CONF = ROOT / "conf"
+
+
+def work() -> None:
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(__doc__)
+        return
+    runs = jobs(words)
+    if runs:
+        with refusing():
+            train(runs)
+    sys.exit(subprocess.run([sys.executable, str(ROOT / "train.py"), "-m", *words]).returncode)
+
+
+def jobs(words: list[str]) -> list[Run]:
+    """Those of the sweep that ``words`` mean which nobody has begun."""
+    if not any(word.startswith("name=") for word in words):
+        raise ValueError("the sweep needs a name, which its directory is called by: name=...")
+    _, sweep = with_sweep_directory(words)
+    try:
+        overrides = OverridesParser.create().parse_overrides(words)
+        found = []
+        for job in BasicSweeper.split_arguments(overrides, None)[0]:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                config = OmegaConf.to_container(compose("config", overrides=job), resolve=True)
+            directory = sweep / cells.job_name(job, config["seed"], ["name"])
+            config["name"] = directory.name
+            found.append(Run(config, job, {}, directory, multirun=True))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(explain(error, CONF)) from error
+    check_stackable([run.config for run in found])
+    return [run for run in found if not (run.directory / results.COMPOSED).exists()]
+
+
+def train(runs: list[Run]) -> None:
+    config = runs[0].config
+    hardware.check_accelerator(config["trainer"]["accelerator"])
+    device = hardware.resolve(config["trainer"]["accelerator"])
+    hardware.spare_process()
+    data = instantiate(config["data"], _convert_="all")
+    data.prepare_data()
+    data.setup()
+    experiments = []
+    for run in runs:
+        experiment = make_experiment(run.config)
+        begin(run, experiment, data)
+        experiments.append(experiment.to(device))
+    epochs = config["trainer"]["max_epochs"]
+    stack = Stack(experiments, data, epochs)
+    rows: list[list[dict[str, float]]] = [[] for _ in runs]
+    began = time.monotonic()
+    for epoch in range(epochs):
+        losses = stack.train_epoch(epoch)
+        for row, loss in zip(rows, losses, strict=True):
+            row.append({"epoch": epoch + 1, "step": stack.step, "train/loss": loss})
+        pace = (time.monotonic() - began) / (epoch + 1)
+        print(f"epoch {epoch + 1:3d}/{epochs}  {len(runs)} runs  loss {min(losses):.2f} to {max(losses):.2f}  "
+              f"{pace:.2f} s/epoch", flush=True)  # fmt: skip
+    for run, row, checkpoint in zip(runs, rows, stack.checkpoints(), strict=True):
+        run.directory.mkdir(parents=True, exist_ok=True)
+        with cells.held(run.directory / cells.LOCK) as mine:
+            if not mine:
+                raise ValueError(f"{run.directory}: another process is at work in it; nothing was touched")
+            results.claim(run.directory, resumes=True)
+            table = io.StringIO()
+            writer = csv.DictWriter(table, row[0])
+            writer.writeheader()
+            writer.writerows(row)
+            results.write_text(run.directory / "metrics.csv", table.getvalue())
+            AtomicCheckpointIO().save_checkpoint(checkpoint, run.directory / cells.LAST)
+            results.describe_composition(run.directory, run.config, run.overrides)
+    torch.cuda.empty_cache()  # for the processes that test
+
+
+if __name__ == "__main__":
+    tool.main(work)

@@ -1,0 +1,175 @@
+"""Runs that differ only in numbers, trained together: one batched product for all instead of one product each.
+
+On a GPU a small model leaves most of the device idle, and as many of them as it holds cost little more than one. Each
+draws its own order of the images and its own noise, so each becomes what it would be alone, up to the rounding of
+batched products.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from lightning import __version__ as lightning_version
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from vaelab import noise
+from vaelab.cells import NOT_TRAINING, differences
+from vaelab.conditionals import GaussianPosterior
+from vaelab.data import Batches, ImageData
+from vaelab.experiment import Experiment, TrainingDiverged
+from vaelab.model import Inference, LatentVariableModel
+
+NUMBERS = ("seed", "data.seed", "beta.weight", "optimizer.lr")  # in which stacked runs may differ
+
+
+def check_stackable(configs: Sequence[dict]) -> None:
+    """A ValueError where runs of ``configs`` cannot be trained together."""
+    for config in configs:
+        changed = differences(configs[0], config, (*NOT_TRAINING, *NUMBERS))
+        if changed:
+            raise ValueError(
+                f"stacked runs may differ in seed, beta.weight and optimizer.lr alone, and here {changed[0]}"
+            )
+    config = configs[0]
+    wanted = {
+        ("trainer", "gradient_clip_val"): None, ("trainer", "precision"): "32-true", ("evaluation", "ema"): None,
+        ("evaluation", "checkpoint"): "last",
+    }  # fmt: skip
+    for (section, option), value in wanted.items():
+        if config[section][option] != value:
+            said = "null" if value is None else value
+            raise ValueError(f"stacked runs need {section}.{option}={said}, got {config[section][option]}")
+    if config["ckpt"]:
+        raise ValueError(f"stacked runs begin anew, got ckpt={config['ckpt']}")
+
+
+class _Loss(nn.Module):
+    """The loss per image ``(B,)`` of one model, its noise given instead of drawn."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        super().__init__()
+        self.model: LatentVariableModel = experiment.model
+        self.objective = experiment.objective
+
+    def forward(self, x: Tensor, drawn: Tensor, beta: Tensor, progress: float) -> Tensor:
+        q = self.model.encode(x)
+        z = q.base_dist.loc + q.base_dist.scale * drawn
+        inference = Inference(x, z, q, self.model.prior(self.model.posterior), self.model.decode(z))
+        return self.objective(inference, beta, progress)
+
+
+class Stack:
+    """The training of ``experiments`` whose models have one architecture, on the images of ``data``.
+
+    Args:
+        experiments: on one device; their weights are trained in place.
+        data: set up; its order of images is drawn for each experiment's seed.
+        epochs: how many.
+    """
+
+    def __init__(self, experiments: Sequence[Experiment], data: ImageData, epochs: int) -> None:
+        model = experiments[0].model
+        if not isinstance(model.posterior, GaussianPosterior) or model.classes:
+            raise ValueError(
+                f"stacked runs need posterior=gaussian and no labels, got {type(model.posterior).__name__} in "
+                f"{type(model).__name__}"
+            )
+        if data.binarize == "dynamic":
+            raise ValueError("stacked runs need images that are drawn once: data.binarize=dynamic is not for them")
+        self.experiments, self.data, self.epochs = list(experiments), data, epochs
+        self.device = next(model.parameters()).device
+        self.loss = _Loss(experiments[0])
+        self.weights = [dict(_Loss(experiment).named_parameters()) for experiment in experiments]
+        self.optimizers = [experiment.configure_optimizers() for experiment in experiments]
+        images = data.sets["train"]
+        self.batches = [
+            Batches(images, data.batch_size, experiment.seed, 0, 1, self.device) for experiment in experiments
+        ]
+        self.steps = epochs * len(self.batches[0])
+        self.step = 0
+
+    def train_epoch(self, epoch: int) -> list[float]:
+        """Train all for one epoch, counted from 0; the mean training loss of each."""
+        generators = []
+        for experiment, batches in zip(self.experiments, self.batches, strict=True):
+            batches.set_epoch(epoch)
+            seed = noise.mix(experiment.seed, noise.TRAIN, epoch, 0)  # as Experiment seeds its epochs
+            generators.append(torch.Generator(self.device).manual_seed(seed))
+        losses = []
+        for together in zip(*self.batches, strict=True):
+            x = torch.stack([self.data.scale(images) for images, _ in together])
+            losses.append(self.train_step(x, self._draw(generators, x.shape[1])))
+        found = torch.cat(losses, 1).double().mean(1).tolist()
+        for experiment, loss in zip(self.experiments, found, strict=True):
+            if loss != loss:
+                raise TrainingDiverged(f"the loss of seed={experiment.seed} became {loss} in epoch {epoch + 1}")
+        return found
+
+    def _draw(self, generators: Sequence[torch.Generator], images: int) -> Tensor:
+        """Standard normal noise ``(N, K, B, D)``, each run's of its own stream."""
+        latent = self.experiments[0].model.prior(self.experiments[0].model.posterior).event_shape[0]
+        shape = (self.loss.objective.samples, images, latent)
+        return torch.stack(
+            [torch.empty(shape, device=self.device).normal_(generator=generator) for generator in generators]
+        )
+
+    def train_step(self, x: Tensor, drawn: Tensor) -> Tensor:
+        """One optimizer step of each on its own images ``(N, B, 1, H, W)``; losses ``(N, B)``."""
+        betas = []
+        for experiment, optimizer in zip(self.experiments, self.optimizers, strict=True):
+            factor = experiment.lr(self.step, self.steps)
+            for group, rate in zip(optimizer.param_groups, experiment.learning_rates, strict=True):
+                group["lr"] = rate * factor
+            optimizer.zero_grad()
+            betas.append(experiment.beta(self.step, self.steps))
+        stacked = {name: torch.stack([own[name] for own in self.weights]) for name in self.weights[0]}
+        progress = self.step / self.steps
+
+        def loss(weights: dict[str, Tensor], x: Tensor, drawn: Tensor, beta: Tensor) -> Tensor:
+            return functional_call(self.loss, weights, (x, drawn, beta, progress))
+
+        losses = vmap(loss)(stacked, x, drawn, torch.tensor(betas, device=self.device))
+        losses.mean(1).sum().backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        return losses.detach()
+
+    def checkpoints(self) -> list[dict]:
+        """What Lightning would have saved after the last epoch of each, to go on from, and to test."""
+        return [self._checkpoint(*pair) for pair in zip(self.experiments, self.optimizers, strict=True)]
+
+    def _checkpoint(self, experiment: Experiment, optimizer: torch.optim.Optimizer) -> dict:
+        per_epoch, steps = len(self.batches[0]), self.step
+
+        def progress(current: int, total: int, *names: str) -> dict:
+            return {"current": dict.fromkeys(names, current), "total": dict.fromkeys(names, total)}
+
+        batch = ("completed", "processed", "ready", "started")
+        epochs = {"completed": self.epochs - 1, "processed": self.epochs, "ready": self.epochs, "started": self.epochs}
+        return {
+            "epoch": self.epochs - 1,
+            "global_step": steps,
+            "pytorch-lightning_version": lightning_version,
+            "state_dict": experiment.state_dict(),
+            "loops": {
+                "fit_loop": {
+                    "state_dict": {},
+                    "epoch_progress": {"current": dict(epochs), "total": dict(epochs)},
+                    "epoch_loop.state_dict": {"_batches_that_stepped": steps},
+                    "epoch_loop.batch_progress": {**progress(per_epoch, steps, *batch), "is_last_batch": True},
+                    "epoch_loop.automatic_optimization.state_dict": {},
+                    "epoch_loop.automatic_optimization.optim_progress": {
+                        "optimizer": {
+                            "step": progress(per_epoch, steps, "completed", "ready"),
+                            "zero_grad": progress(per_epoch, steps, "completed", "ready", "started"),
+                        }
+                    },
+                }
+            },
+            "callbacks": {},
+            "optimizer_states": [optimizer.state_dict()],
+            "lr_schedulers": [],
+            "config": experiment.config,
+            "data": self.data.describe(),
+        }
