@@ -24,6 +24,7 @@ from vaelab.checks import Interrupted, Refused, cannot_use
 from vaelab.command_line import (
     check_name,
     explain,
+    help_text,
     is_multirun,
     remove_empty,
     with_overrides_of_resumed_run,
@@ -36,6 +37,8 @@ CONF = Path(__file__).resolve().parent / "conf"
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
     sweep, fresh, wrong = None, False, ""
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        return say(help_text(CONF))
     try:
         check_name(sys.argv[1:])
         sys.argv[1:] = with_overrides_of_resumed_run(sys.argv[1:])

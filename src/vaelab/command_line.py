@@ -111,6 +111,12 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
+def help_text(conf: Path) -> str:
+    """What --help prints. Hydra would first look for all groups of all plugins, in a second, to print none of them."""
+    template = OmegaConf.load(conf / "hydra" / "help" / "vaelab.yaml")
+    return OmegaConf.create({"hydra": {"help": template}}).hydra.help.template
+
+
 def explain(error: Exception, conf: Path) -> str:
     """Hydra's and OmegaConf's errors in one line, with what to type instead."""
     lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines() if line.strip()]

@@ -36,35 +36,31 @@ def diagonal_normal(loc: Tensor, scale: Tensor, event_dims: int = 1) -> Independ
 class _BernoulliLogProb(torch.autograd.Function):
     """sum_i x_i l_i - log(1 + exp l_i), over the last dimension, of logits l and pixels x.
 
-    log(1 + exp l) = max(l, 0) - log m, with m = max(p, 1 - p) and p = sigmoid(l). The logarithm would cost most, so it
-    is taken of products of up to ``FACTORS`` of the m, which lie in [1/2, 1]. The gradient is x - p.
+    log(1 + exp l) = (l + |l|)/2 - log m, with m = sigmoid |l|. The logarithm would cost most, so it is taken of
+    products of up to ``FACTORS`` of the m, which lie in [1/2, 1]. The gradient is x - sigmoid l.
     """
 
     FACTORS = 120  # so that a product is at least 2^-120: float32 reaches down to 2^-126
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(logits: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        p = logits.sigmoid()
-        m = (p - 0.5).abs_().add_(0.5)
-        pixels = logits.shape[-1]
+    def forward(logits: Tensor, x: Tensor) -> Tensor:
+        size = logits.abs()
+        linear = ((x - 0.5) * logits).sub_(size, alpha=0.5).sum(-1)
+        m = size.sigmoid_()
+        pixels = m.shape[-1]
         factors = next(count for count in range(_BernoulliLogProb.FACTORS, 0, -1) if pixels % count == 0)
-        log_m = m.unflatten(-1, (pixels // factors, factors)).prod(-1).log_().sum(-1)
-        # x l - max(l, 0) = (x - [p > 1/2]) l, in the memory that m had: new memory costs as much as the arithmetic.
-        return (x - m.copy_(p).round_()).mul_(logits).sum(-1) + log_m, p
+        return linear + m.unflatten(-1, (pixels // factors, factors)).prod(-1).log_().sum(-1)
 
     @staticmethod
-    def setup_context(
-        ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]
-    ) -> None:
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(output[1], inputs[1])
+    def setup_context(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
-        p, x = ctx.saved_tensors
-        return ((x - p) * gradient.unsqueeze(-1)).sum_to_size(p.shape), None
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        logits, x = ctx.saved_tensors
+        return ((x - logits.sigmoid()) * gradient.unsqueeze(-1)).sum_to_size(logits.shape), None
 
 
 class JointBernoulli(Independent):
@@ -78,7 +74,7 @@ class JointBernoulli(Independent):
 
     def log_prob(self, value: Tensor) -> Tensor:
         dims = self.reinterpreted_batch_ndims
-        return _BernoulliLogProb.apply(self.base_dist.logits.flatten(-dims), value.flatten(-dims))[0]
+        return _BernoulliLogProb.apply(self.base_dist.logits.flatten(-dims), value.flatten(-dims))
 
 
 class PointMass(Distribution):
