@@ -3,8 +3,9 @@
 import pytest
 import torch
 from compositions import module_of, small_data
-from lightning import Trainer
+from lightning import Callback, Trainer
 
+from vaelab.callbacks import drop_idle_hooks
 from vaelab.data import ImageData
 from vaelab.experiment import Experiment, TrainingDiverged
 from vaelab.hardware import Bfloat16Products
@@ -159,3 +160,16 @@ def test_weights_that_the_last_step_broke_are_no_success():
 def test_sample_counts_of_one_have_no_standard_error():
     with pytest.raises(ValueError, match=r"evaluation\.nll_samples must be at least 2"):
         Experiment(module_of().model, module_of().objective, None, torch.optim.Adam, None, nll_samples=1)
+
+
+def test_hooks_that_do_nothing_are_not_called_and_others_are():
+    class Listening(Callback):
+        def on_train_batch_end(self, *arguments: object) -> None:
+            pass
+
+    listening, module = Listening(), module_of()
+    drop_idle_hooks([listening, module])
+    assert callable(listening.on_train_batch_end)
+    assert listening.on_before_backward is None
+    assert module.on_train_batch_start is None
+    assert callable(module.on_train_epoch_start)

@@ -2,6 +2,7 @@ import os
 
 import pytest
 import torch
+from torch import nn
 
 from vaelab import hardware
 
@@ -58,3 +59,20 @@ def test_where_there_is_nothing_to_choose_nothing_is_pinned(monkeypatch, tmp_pat
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert hardware.pin_gpu(tmp_path) is None
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_compiling_needs_a_compiler_and_a_mode_that_there_is(monkeypatch):
+    model = nn.Linear(1, 1)
+    hardware.compile_networks(model, None)
+    with pytest.raises(ValueError, match=r"trainer\.compile must be one of default, reduce-overhead"):
+        hardware.compile_networks(model, "fast")
+    monkeypatch.setattr(hardware.shutil, "which", lambda name: None)
+    with pytest.raises(ValueError, match=r"needs a C\+\+ compiler, and this machine has none"):
+        hardware.compile_networks(model, "default")
+
+
+def test_no_library_is_loaded_to_look_for_gpus_at_every_step(monkeypatch):
+    """Where Lightning's variable is set torch does so in every call of an optimizer."""
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    hardware.spare_process()
+    assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ

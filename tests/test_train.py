@@ -571,3 +571,14 @@ def test_a_run_in_a_terminal_shows_a_bar(tmp_path):
     assert "epoch 2/2" in text
     assert "val elbo" in text
     assert "results   outputs/runs/bar/results.json" in text
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_networks_compute_the_same(finished, tmp_path):
+    status, out, err = train(tmp_path, *SMALL, "name=compiled", "trainer.compile=default")
+    assert status == 0, out + err
+    test, expected = (results(run)["test"] for run in (tmp_path / "outputs/runs/compiled", finished))
+    assert {name: test[name] for name in ("elbo", "rate", "mse")} == pytest.approx(
+        {name: expected[name] for name in ("elbo", "rate", "mse")}, rel=1e-4
+    )

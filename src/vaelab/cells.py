@@ -37,6 +37,7 @@ ANY = ("name", "ckpt", "data.root", "pictures.", "trainer.log_every_n_steps", "e
 NOT_TRAINING = (
     *ANY, "evaluation.nll_samples", "evaluation.prior_samples", "evaluation.active_variance",
     "evaluation.aggregate_images", "trainer.accelerator", "trainer.devices", "trainer.strategy",
+    "trainer.compile",
 )  # fmt: skip
 
 # What says least about a job comes last in its name, where a long one is cut.

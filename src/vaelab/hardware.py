@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from torch import nn
 
 from vaelab.cells import held
 from vaelab.checks import one_of, whole
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _pinned = ExitStack()  # holds this process's GPU until it ends
+COMPILE = ("default", "reduce-overhead", "max-autotune")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -114,6 +117,18 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     else:
         native = kind == "cpu" and cpu_has_bf16()
     return "bf16-mixed" if native else "32-true"
+
+
+def compile_networks(model: nn.Module, mode: str | None) -> None:
+    """Encoder and decoder by torch.compile from their first batch on, which takes some ten seconds; None: not."""
+    if mode is None:
+        return
+    one_of("trainer.compile", mode, COMPILE)
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise ValueError(f"trainer.compile={mode} needs a C++ compiler, and this machine has none: take null")
+    for piece in (model.posterior, model.likelihood):
+        if isinstance(network := getattr(piece, "network", None), nn.Module):
+            network.compile(mode=mode)
 
 
 def cpu_has_bf16() -> bool:

@@ -172,6 +172,7 @@ def prepare(run: Run) -> Parts:
     began = time.monotonic()
     begin(run, experiment, data)
     begin_s = time.monotonic() - began
+    hardware.compile_networks(experiment.model, trainer["compile"])
     if processes == 1 or _is_started_by_an_engine():
         trainer = make_trainer(config["trainer"], run, experiment, data, resumed)
     else:
@@ -292,6 +293,7 @@ def make_trainer(options: dict, run: Run, experiment: Experiment, data: ImageDat
     environment = TorchElasticEnvironment() if _is_started_by_an_engine() else LightningEnvironment()
     plugins = [AtomicCheckpointIO(), environment]
     options = dict(options)
+    del options["compile"]  # done
     precision = hardware.resolve_precision(options.pop("precision"), options["accelerator"])
     if precision == "bf16-mixed":
         plugins.append(hardware.Bfloat16Products(hardware.resolve(options["accelerator"])))
