@@ -13,6 +13,7 @@ from small_models import IMAGE, probabilistic_pca
 from torch import nn
 from torch.distributions import Bernoulli
 
+from vaelab import exact
 from vaelab.conditionals import BernoulliLikelihood, GaussianLikelihood, GaussianPosterior
 from vaelab.data import ImageData
 from vaelab.evaluation import squared_error
@@ -209,7 +210,9 @@ def test_a_larger_beta_drowns_components_one_after_the_other():
     torch.testing.assert_close(rates, torch.tensor([0.5 * math.log(4 / 1.5), 0.5 * math.log(2 / 1.5), 0.0]))
 
 
+@pytest.mark.parametrize("part", [7, 10_000])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_spectrum_is_that_of_the_covariance(images, dtype):
+def test_the_spectrum_is_that_of_the_covariance(images, dtype, part, monkeypatch):
+    monkeypatch.setattr(exact, "PART", part)
     expected = np.linalg.eigvalsh(np.cov(images.flatten(1).numpy().T))[::-1]
     np.testing.assert_allclose(spectrum((images + 5).to(dtype)).numpy(), expected, rtol=2e-4)

@@ -187,7 +187,7 @@ def linear(experiment: Experiment, data: ImageData, latent: int) -> Figures:
     beta = experiment.beta.weight
     if not isinstance(experiment.objective, (ELBO, IWAE)) or experiment.model.classes is not None:
         return {}
-    eigenvalues = spectrum(data.scale(data.sets["train"].images, drawn=True))
+    eigenvalues = spectrum(data.sets["train"].images, lambda part: data.scale(part, drawn=True))
     head = experiment.model.likelihood
     if isinstance(head, GaussianLikelihood) and not head.per_pixel:
         variance, whose = float(head.log_scale.exp().square()), "the likelihood's"

@@ -1,5 +1,6 @@
 """Models whose likelihood is known exactly, composed of the same pieces: there the ELBO is log p(x) and the gap 0."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -211,8 +212,25 @@ def linear_rates(eigenvalues: Tensor, variance: float, beta: float) -> Tensor:
     return 0.5 * (eigenvalues / (beta * variance)).log().clamp_min(0)
 
 
-def spectrum(images: Tensor) -> Tensor:
-    """Eigenvalues of the covariance of images ``(N, 1, H, W)``, the largest first ``(H W,)``, in float64."""
-    x = images.flatten(1)
-    x = x - x.double().mean(0).to(x.dtype)  # centred first, the products lose nothing in float32
-    return torch.linalg.eigvalsh((x.T @ x).double() / max(1, len(x) - 1)).flip(0).clamp_min(0)
+PART = 10_000  # images at a time: a copy of all of them would be most of a run's memory
+
+
+def spectrum(images: Tensor, scale: Callable[[Tensor], Tensor] = lambda part: part) -> Tensor:
+    """Eigenvalues of the covariance of images ``(N, 1, H, W)``, the largest first ``(H W,)``, in float64.
+
+    ``scale`` makes some of the images what they are to be.
+    """
+    middle = None
+    for part in images.split(PART):
+        x = scale(part).flatten(1)
+        if middle is None:
+            middle = x.double().mean(0).to(x.dtype)  # about where the mean is, so the products lose nothing in float32
+            scatter, sums = (
+                torch.zeros(len(middle), len(middle), dtype=torch.float64),
+                torch.zeros_like(middle).double(),
+            )
+        x = x - middle
+        scatter += (x.T @ x).double()
+        sums += x.double().sum(0)
+    scatter -= sums.outer(sums) / len(images)
+    return torch.linalg.eigvalsh(scatter / max(1, len(images) - 1)).flip(0).clamp_min(0)
