@@ -22,6 +22,7 @@ from vaelab.checks import flag, number, whole
 log = logging.getLogger(__name__)
 
 PROJECTED = 2_000  # test images in TensorBoard's projector
+REDRAW_S = 0.5  # between two looks of the bar
 PLAIN_LINES = 50  # at most so many lines of progress where there is no terminal
 
 
@@ -114,20 +115,26 @@ class EpochProgress(Callback):
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
+                auto_refresh=False,  # by a thread of its own, for which the training would wait ten times a second
             )
-            total = trainer.max_epochs * trainer.num_training_batches
-            self.task = self.bar.add_task("epoch", total=total, completed=trainer.global_step, figures="")
+            self.steps = trainer.max_epochs * trainer.num_training_batches
+            self.drawn = 0.0
+            self.task = self.bar.add_task("epoch", total=self.steps, completed=trainer.global_step, figures="")
             self.bar.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         if self.bar is not None and (trainer.global_step % trainer.log_every_n_steps == 0 or trainer.is_last_batch):
+            now = time.monotonic()
+            due = now - self.drawn >= REDRAW_S or trainer.global_step == self.steps
+            self.drawn = now if due else self.drawn
             self.bar.update(
                 self.task,
                 completed=trainer.global_step,
                 description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
                 figures=self._figures(pl_module),
+                refresh=due,
             )
 
     def _figures(self, module: LightningModule) -> str:
