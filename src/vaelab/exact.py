@@ -225,10 +225,8 @@ def spectrum(images: Tensor, scale: Callable[[Tensor], Tensor] = lambda part: pa
         x = scale(part).flatten(1)
         if middle is None:
             middle = x.double().mean(0).to(x.dtype)  # about where the mean is, so the products lose nothing in float32
-            scatter, sums = (
-                torch.zeros(len(middle), len(middle), dtype=torch.float64),
-                torch.zeros_like(middle).double(),
-            )
+            sums = torch.zeros_like(middle, dtype=torch.float64)
+            scatter = sums.outer(sums)
         x = x - middle
         scatter += (x.T @ x).double()
         sums += x.double().sum(0)

@@ -78,6 +78,8 @@ class Stack:
             raise ValueError("stacked runs need images that are drawn once: data.binarize=dynamic is not for them")
         self.experiments, self.data, self.epochs = list(experiments), data, epochs
         self.device = next(model.parameters()).device
+        with torch.no_grad():
+            self.latent = model.prior(model.posterior).event_shape[0]
         self.loss = _Loss(experiments[0])
         self.weights = [dict(_Loss(experiment).named_parameters()) for experiment in experiments]
         self.optimizers = [experiment.configure_optimizers() for experiment in experiments]
@@ -107,8 +109,7 @@ class Stack:
 
     def _draw(self, generators: Sequence[torch.Generator], images: int) -> Tensor:
         """Standard normal noise ``(N, K, B, D)``, each run's of its own stream."""
-        latent = self.experiments[0].model.prior(self.experiments[0].model.posterior).event_shape[0]
-        shape = (self.loss.objective.samples, images, latent)
+        shape = (self.loss.objective.samples, images, self.latent)
         return torch.stack(
             [torch.empty(shape, device=self.device).normal_(generator=generator) for generator in generators]
         )
