@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Size, Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import (
     Bernoulli,
     Categorical,
@@ -20,7 +19,7 @@ from torch.distributions import (
     Normal,
     constraints,
 )
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
 
 
 def joint(distribution: Distribution, event_dims: int) -> Independent:
@@ -33,40 +32,16 @@ def diagonal_normal(loc: Tensor, scale: Tensor, event_dims: int = 1) -> Independ
     return joint(Normal(loc, scale, validate_args=False), event_dims)
 
 
-class _BernoulliLogProb(torch.autograd.Function):
-    """sum_i x_i l_i - log(1 + exp l_i), over the last dimension, of logits l and pixels x.
-
-    log(1 + exp l) = (l + |l|)/2 - log m, with m = sigmoid |l|. The logarithm would cost most, so it is taken of
-    products of up to ``FACTORS`` of the m, which lie in [1/2, 1]. The gradient is x - sigmoid l.
-    """
-
-    FACTORS = 120  # so that a product is at least 2^-120: float32 reaches down to 2^-126
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(logits: Tensor, x: Tensor) -> Tensor:
-        size = logits.abs()
-        linear = ((x - 0.5) * logits).sub_(size, alpha=0.5).sum(-1)
-        m = size.sigmoid_()
-        pixels = m.shape[-1]
-        factors = next(count for count in range(_BernoulliLogProb.FACTORS, 0, -1) if pixels % count == 0)
-        return linear + m.unflatten(-1, (pixels // factors, factors)).prod(-1).log_().sum(-1)
-
-    @staticmethod
-    def setup_context(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        logits, x = ctx.saved_tensors
-        return ((x - logits.sigmoid()) * gradient.unsqueeze(-1)).sum_to_size(logits.shape), None
+FACTORS = 120  # of 1/2 or more: their product is at least 2^-120, and float32 reaches down to 2^-126
 
 
 class JointBernoulli(Independent):
     """torch's Bernoulli over the last ``event_dims`` dimensions as one event, faster than torch's and not validated.
 
-    For x between 0 and 1 its log density is the usual cross-entropy.
+    For x between 0 and 1 its log density is the usual cross-entropy: sum_i x_i l_i - log(1 + exp l_i) of logits l.
+
+    log(1 + exp l) = (l + |l|)/2 - log m, with m = sigmoid |l| in [1/2, 1]. The logarithm costs most, so where no
+    gradient is wanted, it is taken of products of up to ``FACTORS`` of the m.
     """
 
     def __init__(self, logits: Tensor, event_dims: int) -> None:
@@ -74,7 +49,15 @@ class JointBernoulli(Independent):
 
     def log_prob(self, value: Tensor) -> Tensor:
         dims = self.reinterpreted_batch_ndims
-        return _BernoulliLogProb.apply(self.base_dist.logits.flatten(-dims), value.flatten(-dims))
+        logits, x = self.base_dist.logits.flatten(-dims), value.flatten(-dims)
+        if torch.is_grad_enabled():
+            return -binary_cross_entropy_with_logits(*torch.broadcast_tensors(logits, x), reduction="none").sum(-1)
+        size = logits.abs()
+        linear = ((x - 0.5) * logits).sub_(size, alpha=0.5).sum(-1)
+        m = size.sigmoid_()
+        pixels = m.shape[-1]
+        factors = next(count for count in range(FACTORS, 0, -1) if pixels % count == 0)
+        return linear + m.unflatten(-1, (pixels // factors, factors)).prod(-1).log_().sum(-1)
 
 
 class PointMass(Distribution):

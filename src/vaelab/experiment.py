@@ -92,6 +92,13 @@ class Experiment(LightningModule):
         self.results: dict[str, float] = {}
         self.tested_images = 0
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """As a Module does, but for the hook Lightning is in, which it notes 30 times at every step."""
+        if name == "_current_fx_name":  # no parameter, which is what a Module would look for each time
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     # ---- one step ------------------------------------------------------------------------------------------
 
     def infer(self, batch: Batch, step: int) -> tuple[Inference, Tensor]:
