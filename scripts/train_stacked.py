@@ -19,14 +19,13 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaelab import cells, hardware, results, tool
 from vaelab.checkpoints import AtomicCheckpointIO
 from vaelab.command_line import explain, with_sweep_directory
-from vaelab.run import Run, begin, make_experiment, refusing
+from vaelab.run import Run, begin, check_options, load_data, make_experiment, refusing
 from vaelab.stacked import Stack, check_stackable
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,12 +66,11 @@ def jobs(words: list[str]) -> list[Run]:
 
 def train(runs: list[Run]) -> None:
     config = runs[0].config
-    hardware.check_accelerator(config["trainer"]["accelerator"])
+    for run in runs:
+        check_options(run.config)
     device = hardware.resolve(config["trainer"]["accelerator"])
     hardware.spare_process()
-    data = instantiate(config["data"], _convert_="all")
-    data.prepare_data()
-    data.setup()
+    data = load_data(config)
     experiments = []
     for run in runs:
         experiment = make_experiment(run.config)

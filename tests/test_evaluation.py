@@ -21,6 +21,7 @@ from vaelab.evaluation import (
     importance_weights,
     log_likelihood,
     squared_error,
+    useful_prior_samples,
 )
 from vaelab.model import Inference, LatentVariableModel
 
@@ -63,7 +64,7 @@ def test_codes_from_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
         alone, _ = log_likelihood(importance_weights(model, x, 500).log_w)
         weights = importance_weights(model, x, 500, prior_samples=200_000)
     assert weights.log_w.shape == (200_500, 6)
-    helped, variance = log_likelihood(weights.log_w)
+    helped, variance = log_likelihood(weights.log_w, weights.shared)
     assert float((exact - alone).min()) > 1
     torch.testing.assert_close(helped, exact, atol=0.02, rtol=0)
     assert ((helped - exact).abs() < 5 * variance.sqrt() + 1e-4).all()
@@ -107,31 +108,51 @@ def test_codes_from_the_prior_are_left_out_where_all_would_miss():
     model, x = vae(), torch.rand(3, *IMAGE)
     last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
     last.bias.data[3:] = -10.0  # standard deviations of exp(-5): a rate of about 13 nats
-    assert importance_weights(model, x, 7, prior_samples=50_000).log_w.shape == (7, 3)
+    assert useful_prior_samples(model, x, 50_000) == 0
     last.bias.data[3:] = -4.0
-    assert importance_weights(model, x, 7, prior_samples=50_000).log_w.shape == (50_007, 3)
+    assert useful_prior_samples(model, x, 50_000) == 50_000
 
 
 def test_models_that_cannot_share_codes_go_without():
     model, x = vae(), torch.rand(3, *IMAGE)
+    assert useful_prior_samples(model, x, 50) == 50
     model.likelihood = LaplaceLikelihood(decoder, 3)
-    assert importance_weights(model, x, 7, prior_samples=50).log_w.shape == (7, 3)
+    assert useful_prior_samples(model, x, 50) == 0
 
 
-def test_the_stated_standard_error_is_the_spread_of_repeated_estimates():
+@pytest.mark.parametrize("prior_samples", [0, 300])
+def test_the_stated_standard_error_is_the_spread_of_repeated_estimates(prior_samples):
+    """Of the mean over images, which codes that they share move together."""
     torch.manual_seed(4)
     model, x = vae(latent=2), torch.rand(20, *IMAGE)
+    samples = 20 if prior_samples else 200
+    means, stated = [], []
     with torch.no_grad():
-        runs = [log_likelihood(importance_weights(model, x, samples=200, chunk=5_000).log_w) for _ in range(200)]
-    spread = torch.stack([estimate for estimate, _ in runs]).var(0)
-    stated = torch.stack([variance for _, variance in runs]).mean(0)
-    assert 0.8 < float(spread.mean() / stated.mean()) < 1.25
+        for _ in range(400):
+            weights = importance_weights(model, x, samples, chunk=5_000, prior_samples=prior_samples)
+            estimate, variance = log_likelihood(weights.log_w, weights.shared)
+            means.append(estimate.mean())
+            stated.append(variance.mean() / len(x))
+    assert 0.8 < float(torch.stack(means).var() / torch.stack(stated).mean()) < 1.25
 
 
 def test_the_chunk_changes_memory_and_not_the_number_of_samples():
     model, x = vae(), torch.rand(9, *IMAGE)
     for chunk in (1, 10, 1_000):
         assert importance_weights(model, x, samples=11, chunk=chunk).log_w.shape == (11, 9)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1_000])
+def test_half_of_the_codes_from_the_prior_are_far_out_whatever_the_chunk(chunk):
+    """If more were, the estimate would be too low: it is made of them, two codes of q beside them being few."""
+    torch.manual_seed(3)
+    model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
+    z = torch.linspace(-9, 9, 4_001, dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        joint = model.decode(z[:, None].expand(-1, 6, -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
+        exact = torch.logsumexp(joint, 0) + math.log(18 / 4_000)
+        estimate, _ = log_likelihood(importance_weights(model, x, 2, chunk, prior_samples=3_000).log_w)
+    torch.testing.assert_close(estimate, exact, atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize(("log_w", "expected"), [([0.0, 0.0, 0.0, 0.0], 4), ([0.0, -200, -300, -400], 1)])

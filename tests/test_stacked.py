@@ -85,6 +85,9 @@ def test_stacked_runs_become_what_each_becomes_alone(composition):
         (("evaluation.checkpoint=best",), "need evaluation.checkpoint=last, got best"),
         (("trainer.precision=bf16-mixed",), "need trainer.precision=32-true"),
         (("evaluation.ema=0.99",), "need evaluation.ema=null"),
+        (("trainer.compile=default",), "need trainer.compile=null"),
+        (("trainer.devices=2",), "need trainer.devices=1"),
+        (("+trainer.accumulate_grad_batches=2",), r"leave \+trainer.accumulate_grad_batches out"),
     ],
 )
 def test_what_cannot_be_stacked_is_refused(words, message):

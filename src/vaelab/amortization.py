@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab import noise
-from vaelab.evaluation import importance_weights, log_likelihood
+from vaelab.evaluation import importance_weights, log_likelihood, useful_prior_samples
 from vaelab.model import Inference, LatentVariableModel
 
 LEARNING_RATE = 0.05  # of the family's parameters, such as means and log variances, which are of the order of one
@@ -83,12 +83,15 @@ def split(
     """The gap of images ``(B, 1, H, W)`` in its two parts; bounds from ``samples`` codes each, the likelihood from
     ``prior_samples`` more."""
     qs = model.encode(x), optimised(model, x, steps, track)
+    prior_samples = useful_prior_samples(model, x, prior_samples)
     found = []
     for q in qs:  # with the same noise, so that the better of two equal ones is not the luckier
         with noise.fixed_noise(x.device, noise.APPRAISE):
             found.append(importance_weights(model, x, samples, chunk, q=q, prior_samples=prior_samples))
     before, after = found
-    (log_p, variance), (best_log_p, best_variance) = (log_likelihood(weights.log_w) for weights in found)
+    (log_p, variance), (best_log_p, best_variance) = (
+        log_likelihood(weights.log_w, weights.shared) for weights in found
+    )
     # An image whose encoder was better already keeps it.
     better = after.elbo > before.elbo
     return Split(

@@ -29,6 +29,7 @@ from vaelab.evaluation import (
     importance_weights,
     log_likelihood,
     prior_images,
+    useful_prior_samples,
 )
 from vaelab.exact import linear_rates, spectrum
 from vaelab.experiment import Experiment
@@ -95,7 +96,7 @@ class Subject:
 
     @property
     def prior_samples(self) -> int:
-        """None for a model in closed form, whose posterior is exact."""
+        """0 for a model in closed form, whose posterior is exact."""
         return 0 if self.experiment.is_solved else self.settings.prior_samples
 
     def images(self, which: str, limit: int | None = None, batch: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
@@ -123,6 +124,7 @@ def likelihood(subject: Subject) -> Figures:
     """The identity log p(x) = ELBO + gap, by importance sampling with many codes."""
     settings = subject.settings
     first, labels = next(subject.images("test"))
+    prior_codes = useful_prior_samples(subject.model.given(labels), first, subject.prior_samples)
     bf16, error = settings.precision == "bf16-mixed", 0.0
     # A model that is exact has nothing to lose but its exactness.
     if settings.precision != "32-true" and not (settings.precision == "auto" and subject.experiment.is_solved):
@@ -138,9 +140,9 @@ def likelihood(subject: Subject) -> Figures:
         with noise.fixed_noise(x.device, subject.experiment.seed, noise.APPRAISE, index):
             model = subject.model.given(labels)
             weights = importance_weights(
-                model, x, settings.nll_samples, settings.chunk, bf16, prior_samples=subject.prior_samples
+                model, x, settings.nll_samples, settings.chunk, bf16, prior_samples=prior_codes
             )
-        log_p, variance = log_likelihood(weights.log_w)
+        log_p, variance = log_likelihood(weights.log_w, weights.shared)
         figures = {"elbo": weights.elbo, "rate": weights.rate, "distortion": weights.distortion, "nll": -log_p}
         means.add({**figures, "nll_variance": variance, "effective_samples": effective_samples(weights.log_w)})
     found = means.compute()
@@ -150,7 +152,7 @@ def likelihood(subject: Subject) -> Figures:
         "nll_stderr": math.hypot(math.sqrt(variance / means.total), error if bf16 else 0.0),
         "gap": -found["elbo"] - found["nll"],
         "codes": settings.nll_samples,
-        "prior_codes": len(weights.log_w) - settings.nll_samples,
+        "prior_codes": prior_codes,
         "images": means.total,
         "products": "bf16-mixed" if bf16 else "32-true",
         **({"bf16_error": error} if bf16 else {}),

@@ -19,7 +19,7 @@ from vaelab.distributions import pairwise_log_prob
 from vaelab.model import Inference, LatentVariableModel, closed_form_kl
 
 ACTIVE_VARIANCE = 0.01  # Importance Weighted Autoencoders (Burda et al., 2016), section 5.2
-CPU_CHUNK, GPU_CHUNK = 500, 20_000  # codes at a time: a CPU's cache holds 500 images of MNIST's size
+CPU_CHUNK, GPU_CHUNK = 1_000, 20_000  # codes at a time: the images of more would not stay in a CPU's cache
 WIDE = 1.75  # see _log_shared
 BF16_TOLERANCE = 0.005  # nats, of the mean over images
 
@@ -51,11 +51,13 @@ class Weights:
         log_w: log p(x|z) + log p(z) - log q(z|x), z from q: ``(K, B)``.
         distortion: -log p(x|z), averaged over the codes ``(B,)``.
         rate: KL(q(z|x) ‖ p(z)) ``(B,)``, averaged over the codes where it has no closed form.
+        shared: how many of the codes, the last ones, are from the prior, the same for all images.
     """
 
     log_w: Tensor
     distortion: Tensor
     rate: Tensor
+    shared: int = 0
 
     @property
     def elbo(self) -> Tensor:
@@ -81,13 +83,10 @@ def importance_weights(
     A q that misses a mode of p(z|x) leaves its mass out, and nothing in the weights tells. So ``prior_samples`` codes
     can be added, from p(z) and from a wider one, the same for all images: each is decoded once and weighed by matrix
     products. A code's weight is p(x|z) p(z) over the density of the mixture that all of them come from. Safe and
-    Effective Importance Sampling (Owen and Zhou, 2000). About one in exp(rate) of them falls where an image's posterior
-    is, so they are left out where all would miss, and where a model cannot share codes (``shares_codes``).
+    Effective Importance Sampling (Owen and Zhou, 2000). ``useful_prior_samples`` says where they are of use.
     """
     chunk = chunk or (CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK)
     q, p = q or model.encode(x), model.prior(model.posterior)
-    if prior_samples and not (shares_codes(model, x) and _typical_rate(q, p) < math.log(prior_samples)):
-        prior_samples = 0
     total = samples + prior_samples
     from_q, from_p = math.log(samples / total), math.log(prior_samples / total) if prior_samples else -math.inf
     log_w, distortion, rate = [], torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x[:, 0, 0, 0])
@@ -105,7 +104,7 @@ def importance_weights(
         rate += part.rate * (len(drawn) / samples)
     for first in range(0, prior_samples, chunk):
         z = p.sample((min(chunk, prior_samples - first),))
-        z[::2] *= WIDE
+        z[first % 2 :: 2] *= WIDE  # every second one of all
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
             px = model.decode(z)
         log_px, log_qz, log_pz = pairwise_log_prob(px, x).T, pairwise_log_prob(q, z), p.log_prob(z).unsqueeze(1)
@@ -114,7 +113,19 @@ def importance_weights(
             + log_pz
             - torch.logaddexp(log_qz + from_q, _log_shared(p, z, log_pz.squeeze(1)).unsqueeze(1) + from_p)
         )
-    return Weights(torch.cat(log_w), distortion, rate)
+    return Weights(torch.cat(log_w), distortion, rate, prior_samples)
+
+
+def useful_prior_samples(model: LatentVariableModel, x: Tensor, wanted: int) -> int:
+    """``wanted``, or 0 where codes from the prior are of no use to images like ``x`` ``(B, 1, H, W)``.
+
+    About one in exp(rate) of them falls where an image's posterior is: they are left out where all would miss, and
+    where a model cannot share codes.
+    """
+    if not wanted or not _shares_codes(model, x):
+        return 0
+    rate = _typical_rate(model.encode(x), model.prior(model.posterior))
+    return wanted if rate < math.log(wanted) else 0
 
 
 def _log_shared(p: Distribution, z: Tensor, log_pz: Tensor) -> Tensor:
@@ -132,7 +143,7 @@ def _typical_rate(q: Distribution, p: Distribution) -> float:
     return float(rate.detach().median())
 
 
-def shares_codes(model: LatentVariableModel, x: Tensor) -> bool:
+def _shares_codes(model: LatentVariableModel, x: Tensor) -> bool:
     """Whether many codes can be weighed by many images in a matrix product."""
     return (
         model.has_continuous_code
@@ -152,16 +163,23 @@ def bf16_error(model: LatentVariableModel, x: Tensor, samples: int = 100, chunk:
     return float((estimates[1] - estimates[0]).mean())
 
 
-def log_likelihood(log_weights: Tensor) -> tuple[Tensor, Tensor]:
+def log_likelihood(log_weights: Tensor, shared: int = 0) -> tuple[Tensor, Tensor]:
     """log p(x) ``(B,)`` from importance weights ``(K, B)``, and the estimate's Monte Carlo variance ``(B,)``.
 
     log p(x) ≈ logsumexp_K - log K, a lower bound in expectation; its variance by the delta method is
     var(w / mean w) / K. Importance Weighted Autoencoders (Burda et al., 2016), equation 8.
+
+    The last ``shared`` of the K codes are the same for all images, which then err together. Each image is given B times
+    what that adds to the variance of the batch's mean, so that variances add up as if the images were independent.
     """
     count = len(log_weights)
     estimate = log_weights.logsumexp(0) - math.log(count)
     relative = torch.exp(log_weights - estimate)  # w / mean w, mean 1
-    return estimate, relative.var(0) / count
+    own, common = relative.split([count - shared, shared])
+    variance = own.var(0) * (len(own) / count**2)
+    if shared:
+        variance = variance + common.mean(1).var() * (shared * common.shape[1] / count**2)
+    return estimate, variance
 
 
 def effective_samples(log_weights: Tensor) -> Tensor:
@@ -169,15 +187,15 @@ def effective_samples(log_weights: Tensor) -> Tensor:
     return 1 / log_weights.softmax(0).square().sum(0)
 
 
-def prior_images(model: LatentVariableModel, labels: Tensor, binary: bool, temperature: float = 1.0) -> Tensor:
+def prior_images(model: LatentVariableModel, labels: Tensor, drawn: bool, temperature: float = 1.0) -> Tensor:
     """An image ``(N, 1, H, W)`` from the prior for each of ``labels`` ``(N,)``, which a conditional model alone heeds.
 
-    The likelihood's mean where the data are grey, in which pixels have no noise to speak of; a draw where ``binary``.
+    ``drawn``: with the pixels' noise, as binary data have it; else the likelihood's mean.
     ``temperature`` multiplies codes, which is the standard deviation's for the prior N(0, I).
     """
     model = model.given(labels)
     px = model.decode(temperature * model.sample_codes(len(labels)))
-    return px.sample() if binary else px.mean.clamp(0, 1)
+    return px.sample() if drawn else px.mean.clamp(0, 1)
 
 
 class Mean:

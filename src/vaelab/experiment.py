@@ -19,6 +19,7 @@ from vaelab.evaluation import (
     log_likelihood,
     posterior_std,
     squared_error,
+    useful_prior_samples,
 )
 from vaelab.model import Inference, LatentVariableModel
 
@@ -170,7 +171,7 @@ class Experiment(LightningModule):
         """Straight to the loggers: Lightning's own log() would cost every step, and this waits for the device."""
         figures = self.since_logged.compute(self._all_sum)
         self.since_logged = Mean()
-        self._require_finite(figures["loss"])
+        self._require_finite(figures["loss"], step + 1)
         metrics = {f"train/{name}": value for name, value in figures.items()}
         metrics |= {"beta": self.beta(step, self.steps), "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
         metrics["epoch"] = (
@@ -180,17 +181,17 @@ class Experiment(LightningModule):
         for logger in self.loggers:
             logger.log_metrics(metrics, step=step + 1)
 
-    def _require_finite(self, loss: float) -> None:
+    def _require_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
             raise TrainingDiverged(
-                f"the loss became {loss} by step {self.global_step + 1} (epoch {self.current_epoch + 1}): "
+                f"the loss became {loss} by step {step} (epoch {self.current_epoch + 1}): "
                 "lower optimizer.lr, or clip with trainer.gradient_clip_val=1"
             )
 
     def on_train_epoch_end(self) -> None:
         """The losses were those before each step; the weights after the last one are what is about to be saved."""
         if not all(parameter.isfinite().all() for parameter in self.parameters()):
-            self._require_finite(math.nan)
+            self._require_finite(math.nan, self.global_step)
 
     # ---- evaluation ----------------------------------------------------------------------------------------
 
@@ -209,7 +210,7 @@ class Experiment(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         figures = self.means.compute(self._all_sum)
-        self._require_finite(figures["loss"])
+        self._require_finite(figures["loss"], self.global_step)
         per_latent = {f"kl/{latent}": kl for latent, kl in enumerate(figures.pop("kl_per_latent", []))}
         metrics = {f"val/{name}": value for name, value in figures.items()}
         self.log_dict(metrics, logger=False)  # for the checkpoints to choose by; already summed over processes
@@ -232,16 +233,17 @@ class Experiment(LightningModule):
             if self.has_spread:
                 self.active_units.add(inference.q.mean)
             if model.has_bound and self.nll_samples:
-                weights = importance_weights(model, x, self.nll_samples, self.chunk, prior_samples=self.prior_samples)
-                self.prior_codes = len(weights.log_w) - self.nll_samples
-                estimate, figures["nll_variance"] = log_likelihood(weights.log_w)
+                if index == 0:  # for all batches alike
+                    self.prior_codes = useful_prior_samples(model, x, self.prior_samples)
+                weights = importance_weights(model, x, self.nll_samples, self.chunk, prior_samples=self.prior_codes)
+                estimate, figures["nll_variance"] = log_likelihood(weights.log_w, weights.shared)
                 figures["nll"] = -estimate
             self.means.add(figures)
 
     def on_test_epoch_end(self) -> None:
         """``results``: the test section of results.json."""
         results = self.means.compute(self._all_sum)
-        self._require_finite(results["loss"])
+        self._require_finite(results["loss"], self.global_step)
         self.tested_images = self.means.total
         if "nll" in results:
             results["nll_samples"] = self.nll_samples

@@ -129,9 +129,8 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def prepare(run: Run) -> Parts:
-    """Make every part and check that they fit; nothing is written but downloaded data."""
-    config = run.config
+def check_options(config: dict) -> None:
+    """A ValueError where an option of a run, not of its pieces, has a value that there is not."""
     evaluation, trainer = config["evaluation"], config["trainer"]
     whole("seed", config["seed"], 0)
     whole("epochs", config["epochs"])
@@ -147,18 +146,21 @@ def prepare(run: Run) -> Parts:
         one_of("evaluation.parts", part, PARTS)
     whole("evaluation.aggregate_images", evaluation["aggregate_images"], 2)
     hardware.check_accelerator(trainer["accelerator"])
-    processes = hardware.count_processes(trainer["accelerator"], trainer["devices"])
+
+
+def prepare(run: Run) -> Parts:
+    """Make every part and check that they fit; nothing is written but downloaded data."""
+    options = run.config["trainer"]
+    check_options(run.config)
+    processes = hardware.count_processes(options["accelerator"], options["devices"])
     resumed = check_resumable(run)
     hardware.spare_process()
-    if _is_started_by_an_engine() and hardware.resolve(trainer["accelerator"]) == "cpu":
+    if _is_started_by_an_engine() and hardware.resolve(options["accelerator"]) == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    experiment = make_experiment(config)
+    experiment = make_experiment(run.config)
     if run.ckpt and experiment.is_solved:
         raise ValueError(f"ckpt={run.ckpt}: a model in closed form has nothing to go on with; leave ckpt out")
-    data = instantiate(config["data"], _convert_="all")
-    if not _is_started_by_an_engine():
-        data.prepare_data()
-    data.setup()
+    data = load_data(run.config)
     if resumed.data not in (None, data.describe()):
         raise ValueError(
             f"ckpt={run.ckpt} was trained on {resumed.data}, and this command on {data.describe()}: "
@@ -172,14 +174,23 @@ def prepare(run: Run) -> Parts:
     began = time.monotonic()
     begin(run, experiment, data)
     begin_s = time.monotonic() - began
-    hardware.compile_networks(experiment.model, trainer["compile"])
+    hardware.compile_networks(experiment.model, options["compile"])
     if processes == 1 or _is_started_by_an_engine():
-        trainer = make_trainer(config["trainer"], run, experiment, data, resumed)
+        trainer = make_trainer(options, run, experiment, data, resumed)
     else:
         # Only to hear now, in one process, what is wrong with its options.
-        make_trainer({**config["trainer"], "devices": 1, "strategy": "auto"}, run, experiment, data, resumed)
+        make_trainer({**options, "devices": 1, "strategy": "auto"}, run, experiment, data, resumed)
         trainer = None
     return Parts(data, experiment, trainer, processes, resumed, begin_s)
+
+
+def load_data(config: dict) -> ImageData:
+    """The images, in memory."""
+    data = instantiate(config["data"], _convert_="all")
+    if not _is_started_by_an_engine():  # which began when they lay there
+        data.prepare_data()
+    data.setup()
+    return data
 
 
 def make_experiment(config: dict) -> Experiment:

@@ -20,6 +20,10 @@ from vaelab.experiment import Experiment, TrainingDiverged
 from vaelab.model import Inference, LatentVariableModel
 
 NUMBERS = ("seed", "data.seed", "beta.weight", "optimizer.lr")  # in which stacked runs may differ
+TRAINER = {
+    "max_epochs", "precision", "log_every_n_steps", "check_val_every_n_epoch", "gradient_clip_val", "compile",
+    "benchmark", "accelerator", "devices", "strategy",
+}  # fmt: skip
 
 
 def check_stackable(configs: Sequence[dict]) -> None:
@@ -32,13 +36,16 @@ def check_stackable(configs: Sequence[dict]) -> None:
             )
     config = configs[0]
     wanted = {
-        ("trainer", "gradient_clip_val"): None, ("trainer", "precision"): "32-true", ("evaluation", "ema"): None,
-        ("evaluation", "checkpoint"): "last",
+        ("trainer", "gradient_clip_val"): None, ("trainer", "precision"): "32-true", ("trainer", "compile"): None,
+        ("trainer", "devices"): 1, ("evaluation", "ema"): None, ("evaluation", "checkpoint"): "last",
     }  # fmt: skip
     for (section, option), value in wanted.items():
         if config[section][option] != value:
             said = "null" if value is None else value
             raise ValueError(f"stacked runs need {section}.{option}={said}, got {config[section][option]}")
+    added = sorted(config["trainer"].keys() - TRAINER)
+    if added:
+        raise ValueError(f"stacked runs are trained without Lightning's Trainer: leave +trainer.{added[0]} out")
     if config["ckpt"]:
         raise ValueError(f"stacked runs begin anew, got ckpt={config['ckpt']}")
 
