@@ -4,14 +4,16 @@
 
 Words are those of `python train.py -m`, with a name. Each job gets the directory and the checkpoint that it would have
 got alone; then `python train.py -m` with the same words tests them all and makes the sweep's report. A job that is
-there already is left to that.
+there already, or at which another process is at work, is left to that.
 """
 
 import csv
 import io
+import math
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -24,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vaelab import cells, hardware, results, tool
 from vaelab.checkpoints import AtomicCheckpointIO
-from vaelab.command_line import explain, with_sweep_directory
+from vaelab.command_line import MULTIRUN, explain, with_sweep_directory
 from vaelab.run import Run, begin, check_options, load_data, make_experiment, refusing
 from vaelab.stacked import Stack, check_stackable
 
@@ -33,24 +35,29 @@ CONF = ROOT / "conf"
 
 
 def work() -> None:
-    words = sys.argv[1:]
+    words = [word for word in sys.argv[1:] if word not in MULTIRUN]
     if not words or words[0] in ("-h", "--help"):
         print(__doc__)
         return
-    runs = jobs(words)
-    if runs:
-        with refusing():
-            train(runs)
+    with ExitStack() as locks:
+        runs = [run for run in jobs(words) if locks.enter_context(cells.held(run.directory / cells.LOCK))]
+        try:
+            with refusing():
+                train([run for run in runs if not (run.directory / results.COMPOSED).exists()])
+        finally:
+            for run in runs:
+                cells.release(run.directory)
     sys.exit(subprocess.run([sys.executable, str(ROOT / "train.py"), "-m", *words]).returncode)
 
 
 def jobs(words: list[str]) -> list[Run]:
-    """Those of the sweep that ``words`` mean which nobody has begun."""
+    """Those of the sweep that ``words`` mean."""
     if not any(word.startswith("name=") for word in words):
         raise ValueError("the sweep needs a name, which its directory is called by: name=...")
     _, sweep = with_sweep_directory(words)
     try:
         overrides = OverridesParser.create().parse_overrides(words)
+        overrides = [override for override in overrides if not override.is_hydra_override()]
         found = []
         for job in BasicSweeper.split_arguments(overrides, None)[0]:
             with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -61,13 +68,16 @@ def jobs(words: list[str]) -> list[Run]:
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(explain(error, CONF)) from error
     check_stackable([run.config for run in found])
-    return [run for run in found if not (run.directory / results.COMPOSED).exists()]
+    return found
 
 
 def train(runs: list[Run]) -> None:
-    config = runs[0].config
+    """Train ``runs`` together, and save each as if it had been trained alone; one that diverges is left to that."""
+    if not runs:
+        return
     for run in runs:
         check_options(run.config)
+    config = runs[0].config
     device = hardware.resolve(config["trainer"]["accelerator"])
     hardware.spare_process()
     data = load_data(config)
@@ -85,21 +95,21 @@ def train(runs: list[Run]) -> None:
         for row, loss in zip(rows, losses, strict=True):
             row.append({"epoch": epoch + 1, "step": stack.step, "train/loss": loss})
         pace = (time.monotonic() - began) / (epoch + 1)
-        print(f"epoch {epoch + 1:3d}/{epochs}  {len(runs)} runs  loss {min(losses):.2f} to {max(losses):.2f}  "
+        finite = [loss for loss in losses if math.isfinite(loss)] or losses
+        print(f"epoch {epoch + 1:3d}/{epochs}  {len(runs)} runs  loss {min(finite):.2f} to {max(finite):.2f}  "
               f"{pace:.2f} s/epoch", flush=True)  # fmt: skip
-    for run, row, checkpoint in zip(runs, rows, stack.checkpoints(), strict=True):
-        run.directory.mkdir(parents=True, exist_ok=True)
-        with cells.held(run.directory / cells.LOCK) as mine:
-            if not mine:
-                raise ValueError(f"{run.directory}: another process is at work in it; nothing was touched")
-            results.claim(run.directory, resumes=True)
-            table = io.StringIO()
-            writer = csv.DictWriter(table, row[0])
-            writer.writeheader()
-            writer.writerows(row)
-            results.write_text(run.directory / "metrics.csv", table.getvalue())
-            AtomicCheckpointIO().save_checkpoint(checkpoint, run.directory / cells.LAST)
-            results.describe_composition(run.directory, run.config, run.overrides)
+    for run, row, experiment, checkpoint in zip(runs, rows, experiments, stack.checkpoints(), strict=True):
+        if not all(parameter.isfinite().all() for parameter in experiment.parameters()):
+            print(f"{run.directory.name}: diverged, so it is not saved, but trained alone")
+            continue
+        results.claim(run.directory, resumes=True)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, row[0])
+        writer.writeheader()
+        writer.writerows(row)
+        results.write_text(run.directory / "metrics.csv", table.getvalue())
+        AtomicCheckpointIO().save_checkpoint(checkpoint, run.directory / cells.LAST)
+        results.describe_composition(run.directory, run.config, run.overrides)
     torch.cuda.empty_cache()  # for the processes that test
 
 

@@ -22,6 +22,7 @@ SMALL = (
 )  # fmt: skip
 CELLS = (
     ("seed=1", "beta.weight=0.5"), ("seed=2", "beta.weight=0.5"), ("seed=1", "beta.weight=4", "optimizer.lr=1e-3"),
+    ("seed=1", "data.seed=7"),
 )  # fmt: skip
 
 
@@ -103,6 +104,8 @@ def test_what_cannot_be_stacked_is_refused(words, message):
         (("model=cvae",), "no labels"),
         (("posterior=flow",), "posterior=gaussian"),
         (("data.binarize=dynamic",), "drawn"),
+        (("loss=iwae", "loss.dreg=true"), "loss.dreg=true"),
+        (("model=pca", "network.hidden=[]"), "closed form"),
     ],
 )
 def test_pieces_that_draw_more_than_one_noise_are_refused(words, message):
@@ -125,6 +128,19 @@ def test_a_stacked_sweep_is_tested_and_reported_as_any_other(tmp_path):
     status, out, err = train(tmp_path, "-m", *words)
     assert status == 0, err
     assert out.count("complete already") == 4
+
+
+def test_a_run_that_diverges_is_left_alone_and_spoils_no_other(tmp_path):
+    words = ("name=grid", *SMALL, "optimizer.lr=1e-3,1e30", "hydra/launcher=basic")
+    command = [sys.executable, str(ROOT / "scripts" / "train_stacked.py"), "-m", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "diverged, so it is not saved" in done.stdout
+    found = sorted((json.loads(path.read_text()) for path in tmp_path.glob("outputs/sweeps/grid/*/results.json")),
+                   key=lambda result: result["status"])  # fmt: skip
+    assert [result["status"] for result in found] == ["completed", "failed"]
+    assert len(list(tmp_path.glob("outputs/sweeps/grid/*optimizer.lr*"))) == 2  # no other names than train.py's
+    assert "lower optimizer.lr" in found[1]["error"]
 
 
 def test_a_stacked_sweep_needs_a_name(tmp_path):
