@@ -83,6 +83,8 @@ def compose(config: DictConfig) -> float | None:
     values = OmegaConf.to_container(config, resolve=True)
     multirun = composed.mode == RunMode.MULTIRUN
     side_by_side = multirun and not composed.launcher["_target_"].endswith(".BasicLauncher")
+    if multirun and "optuna" in composed.sweeper["_target_"] and not values["data"]["val"]:
+        fail("a search is for the largest validation bound, and data.val=0 leaves no validation: take data.val=5000")
     directory, here = Path(composed.runtime.output_dir), Path.cwd()
     overrides = list(composed.overrides.task)
     if multirun:

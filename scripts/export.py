@@ -14,7 +14,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
@@ -89,6 +88,8 @@ def export(module: nn.Module, inputs: tuple[Tensor, ...], names: tuple[list[str]
 
 def difference(module: nn.Module, inputs: tuple[Tensor, ...], stem: Path) -> float:
     """By how much the files' outputs differ from the module's, at most; relative to those above 1."""
+    import onnxruntime
+
     expected = _outputs(module(*inputs))
     session = onnxruntime.InferenceSession(stem.with_suffix(".onnx"), providers=["CPUExecutionProvider"])
     given = {place.name: value.numpy() for place, value in zip(session.get_inputs(), inputs, strict=True)}

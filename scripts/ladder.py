@@ -41,7 +41,7 @@ def picture(experiment: Experiment, data: ImageData, title: str) -> Image.Image:
 
 
 def row(name: str, results: dict) -> str:
-    """One line of the table: command, latent, squared error, nll and its standard error, active units, spread."""
+    """One line of what was printed: the run, its words, latent, squared error, ELBO, nll, the posterior's spread."""
     test = results["test"]
     command = " ".join(word for word in results["overrides"] if not word.startswith(("name=", "hydra.")))
     nll = f"{test['nll']:.2f}" if "nll" in test else "n/a"

@@ -75,6 +75,7 @@ COMMANDS = [
     (["trainer.check_val_every_n_epoch=0"], ["trainer.check_val_every_n_epoch", "0"]),
     (["trainer.max_epoch=3"], ["no option 'trainer.max_epoch'", "trainer.max_epochs"]),
     (["+trainer.speed=3"], ["speed"]),
+    (["+trainer.fast_dev_run=true"], ["fast_dev_run", "take trainer=debug"]),
     (["trainer.devices=0"], ["trainer.devices must be a whole number of at least 1", "0"]),
     (["accelerator=ddp_cpu", "data.batch_size=63"], ["data.batch_size=63", "2 processes"]),
     (["accelerator=ddp_cpu", "data.eval_batch_size=1"], ["2 processes share a batch of 1"]),

@@ -196,6 +196,15 @@ def test_a_search_finds_its_complete_trials_again(tmp_path):
     assert f"beta.weight: {best['beta.weight']}" in chosen
 
 
+def test_a_search_without_validation_is_refused_before_its_first_trial(tmp_path):
+    unless_possible(importlib.util.find_spec("optuna") is not None, "optuna is not installed")
+    words = ("-m", *SMALL, "hydra/sweeper=search", "name=s", "latent=range(2,9)", "data.val=0")
+    status, out, err = train(tmp_path, *words)
+    assert status == 1, out
+    assert "data.val=0 leaves no validation: take data.val=5000" in err
+    assert not [*tmp_path.rglob("train.log")]
+
+
 MEMORY = """
 import gc, sys
 from pathlib import Path

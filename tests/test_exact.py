@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from compositions import composed
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from small_models import IMAGE, probabilistic_pca
@@ -21,6 +22,7 @@ from vaelab.exact import MixtureModel, ProbabilisticPCA, linear_rates, spectrum
 from vaelab.networks import mlp_decoder, mlp_encoder
 from vaelab.objectives import ELBO
 from vaelab.priors import Categorical, StandardNormal
+from vaelab.run import Run, begin, load_data, make_experiment
 
 # ---- PCA -----------------------------------------------------------------------------------------------------
 
@@ -69,6 +71,16 @@ def test_pca_of_digits_is_scikit_learns(name, latent):
     assert float(squared_error(model, inference).double().mean()) == pytest.approx(lost, rel=1e-5)
     score = float((inference.log_px - inference.log_ratio).double().mean())
     assert score == pytest.approx(pca.score(flat), rel=1e-5, abs=1e-2)
+
+
+def test_pca_of_images_that_are_drawn_anew_knows_the_noise_of_the_draw(tmp_path):
+    words = ("model=pca", "latent=5", "data=uci_digits", "data.val=0", "data.binarize=dynamic")
+    config = composed(*words)
+    data, experiment = load_data(config), make_experiment(config)
+    begin(Run(config, [], {}, tmp_path), experiment, data)
+    x = data.scale(data.sets["train"].images, drawn=True).flatten(1).numpy()
+    found = float(experiment.model.likelihood.log_scale.detach().exp().square())
+    assert found == pytest.approx(PCA(5, svd_solver="full").fit(x).noise_variance_, rel=0.01)
 
 
 def test_fewer_images_than_pixels_are_scikit_learns(images):

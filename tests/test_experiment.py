@@ -85,6 +85,20 @@ def test_an_autoencoder_reports_no_bound():
     assert set(module.results) == {"loss", "distortion", "mse"}
 
 
+def test_steps_of_several_batches_are_logged_once():
+    seen = []
+
+    class Watched(Experiment):
+        def _log_training(self, step: int) -> None:
+            super()._log_training(step)
+            seen.append(step + 1)
+
+    module = module_of()
+    module.__class__ = Watched
+    fit(module, small_data(batch_size=16), accumulate_grad_batches=2)  # 16 batches, 8 steps
+    assert seen == [2, 4, 6, 8]
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_lower():
     module = module_of("optimizer.lr=1e20", "lr=constant")
     with pytest.raises(TrainingDiverged, match=r"the loss became .* by step .*: lower optimizer\.lr"):

@@ -2,6 +2,7 @@ import os
 
 import pytest
 import torch
+from compositions import module_of
 from torch import nn
 
 from vaelab import hardware
@@ -69,6 +70,20 @@ def test_compiling_needs_a_compiler_and_a_mode_that_there_is(monkeypatch):
     monkeypatch.setattr(hardware.shutil, "which", lambda name: None)
     with pytest.raises(ValueError, match=r"needs a C\+\+ compiler, and this machine has none"):
         hardware.compile_networks(model, "default")
+
+
+@pytest.mark.parametrize(("words", "networks"), [((), 2), (("model=hvae", "bottom=2"), 4), (("posterior=flow",), 2)])
+def test_every_network_of_a_model_is_compiled(words, networks, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, mode: compiled.append(module))
+    monkeypatch.setattr(hardware.shutil, "which", lambda name: name)
+    model = module_of("latent=4", *words).model
+    hardware.compile_networks(model, "default")
+    assert len(compiled) == networks
+    inside = {parameter for module in compiled for parameter in module.parameters()}
+    assert {*model.posterior.parameters(), *model.likelihood.parameters()} - inside == (
+        {*model.posterior.flow.parameters()} if words == ("posterior=flow",) else set()
+    )
 
 
 def test_no_library_is_loaded_to_look_for_gpus_at_every_step(monkeypatch):

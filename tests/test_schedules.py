@@ -32,7 +32,8 @@ def test_beta_stays_between_start_and_weight(kind):
 def test_cosine_rises_then_falls_to_its_end():
     rate = CosineRate(warmup=0.1, final=0.2)
     values = [rate(step, 100) for step in range(101)]
-    assert max(values) == values[values.index(max(values))] <= 1.0
+    assert 0.9 < max(values) <= 1.0
+    assert values.index(max(values)) in (9, 10)
     assert values[:10] == sorted(values[:10])
     assert values[10:] == sorted(values[10:], reverse=True)
     assert math.isclose(values[-1], 0.2)

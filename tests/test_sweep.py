@@ -100,7 +100,7 @@ def test_the_pareto_front_is_what_nothing_beats():
     ("changed", "said"),
     [
         ({"likelihood": "gaussian"}, "gaussian, grey pixels"),
-        ({"data": {"name": "mnist", "test": 10000, "binarize": "static"}}, "static binary pixels"),
+        ({"data": {"name": "mnist", "test": 10000, "binarize": "static"}}, "drawn binary pixels"),
         ({"data": {"name": "mnist5k", "test": 10000, "binarize": "none"}}, "mnist5k"),
         ({"data": {"name": "mnist", "test": 500, "binarize": "none"}}, "500 test images"),
         ({"config": {"model": {"classes": 10}}}, "given their labels"),

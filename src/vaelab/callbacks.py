@@ -117,7 +117,7 @@ class EpochProgress(Callback):
                 TimeRemainingColumn(),
                 auto_refresh=False,  # by a thread of its own, for which the training would wait ten times a second
             )
-            self.steps = trainer.max_epochs * trainer.num_training_batches
+            self.steps = pl_module.steps
             self.drawn = 0.0
             self.task = self.bar.add_task("epoch", total=self.steps, completed=trainer.global_step, figures="")
             self.bar.start()

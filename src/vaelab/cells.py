@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from vaelab.checks import Refused
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -100,12 +102,10 @@ class Cell:
 
     Attributes:
         results: of a run that completed or failed; None where none was written, or where it is damaged.
-        checkpoint: of the last epoch that finished, if there is one.
     """
 
     directory: Path
     results: dict | None
-    checkpoint: Path | None
 
     @property
     def complete(self) -> bool:
@@ -117,14 +117,21 @@ def find(directory: Path) -> Cell:
         results = json.loads((directory / RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         results = None
-    last = directory / LAST
-    return Cell(directory, results if isinstance(results, dict) else None, last if last.is_file() else None)
+    return Cell(directory, results if isinstance(results, dict) else None)
+
+
+def asked_parts(config: Mapping[str, object]) -> list[str]:
+    """Those parts of an appraisal that ``config`` asks for."""
+    parts = config["evaluation"]["parts"]
+    if not isinstance(parts, list):
+        raise Refused(f"evaluation.parts must be a list, such as [latents, aggregate], or [] for none, got {parts!r}")
+    return parts
 
 
 def missing_parts(cell: Cell, config: Mapping[str, object]) -> list[str]:
     """Those parts of an appraisal that ``config`` asks for and a complete run was cut off before."""
     known = cell.results.get("evaluation", {})
-    return [part for part in config["evaluation"]["parts"] if part not in known]
+    return [part for part in asked_parts(config) if part not in known]
 
 
 def differences(there: Mapping[str, object], here: Mapping[str, object], ignored: Sequence[str] = ANY) -> list[str]:

@@ -163,7 +163,8 @@ class Experiment(LightningModule):
             group["lr"] = rate * factor
         inference, loss = self.infer(batch, step)
         self.since_logged.add(self.figures(inference, loss))
-        if (step + 1) % self.trainer.log_every_n_steps == 0 or self.trainer.is_last_batch:
+        is_step = (index + 1) % self.trainer.accumulate_grad_batches == 0  # the last batch's always is one
+        if self.trainer.is_last_batch or (is_step and (step + 1) % self.trainer.log_every_n_steps == 0):
             self._log_training(step)
         return loss.mean()
 

@@ -126,7 +126,7 @@ def compile_networks(model: nn.Module, mode: str | None) -> None:
     one_of("trainer.compile", mode, COMPILE)
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         raise ValueError(f"trainer.compile={mode} needs a C++ compiler, and this machine has none: take null")
-    for piece in (model.posterior, model.likelihood):
+    for piece in model.modules():
         if isinstance(network := getattr(piece, "network", None), nn.Module):
             network.compile(mode=mode)
 

@@ -46,7 +46,7 @@ from vaelab.callbacks import (
     checkpoints,
     drop_idle_hooks,
 )
-from vaelab.cells import BEST, LAST, NOT_TRAINING, RESULTS, commit, differences, flat, missing_parts
+from vaelab.cells import BEST, LAST, NOT_TRAINING, RESULTS, asked_parts, commit, differences, flat, missing_parts
 from vaelab.cells import find as find_cell
 from vaelab.checkpoints import AtomicCheckpointIO, check_fits, read_checkpoint
 from vaelab.checks import Interrupted, Refused, cannot_use, one_of, whole
@@ -137,15 +137,12 @@ def check_options(config: dict) -> None:
     for interval in ("max_epochs", "log_every_n_steps", "check_val_every_n_epoch"):
         whole(f"trainer.{interval}", trainer[interval])
     one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
-    if not isinstance(evaluation["parts"], list):
-        raise ValueError(
-            "evaluation.parts must be a list, such as [latents, aggregate], or [] for none, "
-            f"got {evaluation['parts']!r}"
-        )
-    for part in evaluation["parts"]:
+    for part in asked_parts(config):
         one_of("evaluation.parts", part, PARTS)
     whole("evaluation.aggregate_images", evaluation["aggregate_images"], 2)
     hardware.check_accelerator(trainer["accelerator"])
+    if trainer.get("fast_dev_run"):
+        raise ValueError("+trainer.fast_dev_run saves nothing that could be tested: take trainer=debug")
 
 
 def prepare(run: Run) -> Parts:
@@ -260,7 +257,7 @@ def begin(run: Run, experiment: Experiment, data: ImageData) -> None:
         try:
             if run.ckpt is None:
                 generator = noise.generator(run.config["seed"], noise.BEGIN)
-                experiment.begin(lambda: data.scale(train.images), generator)
+                experiment.begin(lambda: data.scale(train.images, drawn=experiment.is_solved), generator)
             x, labels = train[torch.arange(min(2, len(train)))]
             x = data.scale(x)
             made = experiment.model.given(labels)(x).px.event_shape
@@ -558,6 +555,8 @@ def appraise(run: Run, experiment: Experiment, data: ImageData) -> None:
 def appraise_finished(run: Run) -> None:
     """The same for a job of a sweep that was cut off after its test."""
     log_to_console(quiet=run.multirun)
+    with refusing():
+        check_options(run.config)
     experiment, data = reopen(run.directory)
     root = torch.device(hardware.resolve(run.config["trainer"]["accelerator"]))
     appraise(run, experiment.to(root), data)

@@ -31,6 +31,11 @@ LOWER_IS_BETTER = {"nll": True, "elbo": False, "mse": True}  # what cells are ra
 NO_AXIS = (
     "name", "seed", "pictures", "hydra", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
 )  # fmt: skip
+# Of test images, which are drawn once whether or not the training's are drawn anew.
+PIXELS = {
+    "none": "grey pixels", "threshold": "pixels cut at one half", "static": "drawn binary pixels",
+    "dynamic": "drawn binary pixels",
+}  # fmt: skip
 SPARSE = 4  # times as many combinations as cells make no grid
 PREFERRED = ("latent", "beta.weight", "beta")  # rows and columns of the grids, where they were swept
 
@@ -269,7 +274,7 @@ def of_one_kind(values: Sequence[object], known: Sequence[bool]) -> list[object]
 def kind_of(results: dict) -> str:
     """What the nats of a run are nats of: only within the same kind do they compare."""
     data = results["data"]
-    pixels = {"none": "grey pixels"}.get(data["binarize"], f"{data['binarize']} binary pixels")
+    pixels = PIXELS[data["binarize"]]
     given = results.get("config", {}).get("model", {}).get("classes")
     words = [str(results.get("likelihood")), pixels, f"{data['test']:,} test images of {data['name']}"]
     return ", ".join([*words, "given their labels"] if given else words)
@@ -318,7 +323,7 @@ def _also_changed(sweep: Sweep, configs: list[dict[str, object]], options: list[
     varying = []
     known = [(config, values) for config, values in zip(configs, swept, strict=True) if config]
     for option in sorted({option for config, _ in known for option in config}):
-        if option in options or _is_no_axis(option) or is_any(option, ANY) or option == "data.root":
+        if option in options or _is_no_axis(option) or is_any(option, ANY):
             continue
         if not {*option.split(".")}.isdisjoint(options):
             continue
