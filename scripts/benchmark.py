@@ -357,25 +357,29 @@ def peak_of(arguments: list[str], **environment: str) -> float:
 
 
 def growth(rounds: int) -> Iterator[Row]:
-    """What one more image, latent or sample adds to an epoch, of many and of few.
+    """What an image costs, and what one more latent or sample adds to an epoch, of many and of few.
 
     Each epoch is measured by the products after it, which a slow hour of the machine slows as well.
     """
-    sizes = {
-        "image": ([3_750, 15_000, 60_000], "data.train={}", ()),
-        "latent": ([2, 256, 512], "latent={}", ()),
-        "sample": ([1, 50, 500], "loss.samples={}", ("loss=iwae", "data.train=1280")),
-    }
     products = {"products": rivals.Products(12_800, 128).epoch}
-    for unit, (counts, word, others) in sizes.items():
-        quiet = (*SEED_VAE, "trainer.precision=32-true", "pictures.every=1000", *others)
-        costs = []
-        for count in counts:
-            times = rounds_of(lambda parts: products, rounds, *quiet, word.format(count))
-            costs.append(statistics.median(ours / each for ours, each in zip(*times.values(), strict=True)))
-        few, many = ((costs[i + 1] - costs[i]) / (counts[i + 1] - counts[i]) for i in (0, 1))
-        what, beside = (f"{counts[i]:,} to {counts[i + 1]:,}" for i in (1, 0))
-        yield Row(f"each {unit} of {what}", beside, 1e3 * many, 1e3 * few, "‰ of products", many / few, reach=1.05)
+
+    def cost(*words: str) -> float:
+        quiet = (*SEED_VAE, "trainer.precision=32-true", "pictures.every=1000")
+        times = rounds_of(lambda parts: products, rounds, *quiet, *words)
+        return 1e3 * statistics.median(ours / each for ours, each in zip(*times.values(), strict=True))
+
+    few, *many = ((count, cost(f"data.train={count}") / count) for count in (3_750, 15_000, 60_000))
+    for count, each in many:
+        yield Row(f"an image of {count:,}", f"of {few[0]:,}", each, few[1], "‰ of products", each / few[1], reach=1.05)
+    for unit, sizes, words in (
+        ("latent", (2, 256, 512), ()),
+        ("sample", (1, 50, 500), ("loss=iwae", "data.train=1280")),
+    ):
+        option = {"latent": "latent", "sample": "loss.samples"}[unit]
+        costs = [cost(*words, f"{option}={size}") for size in sizes]
+        few, many = ((costs[i + 1] - costs[i]) / (sizes[i + 1] - sizes[i]) for i in (0, 1))
+        what, beside = (f"{sizes[i]:,} to {sizes[i + 1]:,}" for i in (1, 0))
+        yield Row(f"one more {unit}, {what}", beside, many, few, "‰ of products", many / few, reach=1.05)
 
 
 def age(rounds: int, epochs: int = 200, ends: int = 20) -> Iterator[Row]:

@@ -87,7 +87,7 @@ def train(runs: list[Run]) -> None:
         begin(run, experiment, data)
         experiments.append(experiment.to(device))
     epochs = config["trainer"]["max_epochs"]
-    stack = Stack(experiments, data, epochs)
+    stack = Stack(experiments, data, epochs, config["trainer"]["compile"])
     rows: list[list[dict[str, float]]] = [[] for _ in runs]
     began = time.monotonic()
     for epoch in range(epochs):
@@ -98,8 +98,8 @@ def train(runs: list[Run]) -> None:
         finite = [loss for loss in losses if math.isfinite(loss)] or losses
         print(f"epoch {epoch + 1:3d}/{epochs}  {len(runs)} runs  loss {min(finite):.2f} to {max(finite):.2f}  "
               f"{pace:.2f} s/epoch", flush=True)  # fmt: skip
-    for run, row, experiment, checkpoint in zip(runs, rows, experiments, stack.checkpoints(), strict=True):
-        if not all(parameter.isfinite().all() for parameter in experiment.parameters()):
+    for run, row, checkpoint in zip(runs, rows, stack.checkpoints(), strict=True):
+        if not all(weight.isfinite().all() for weight in checkpoint["state_dict"].values()):
             print(f"{run.directory.name}: diverged, so it is not saved, but trained alone")
             continue
         results.claim(run.directory, resumes=True)

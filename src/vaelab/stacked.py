@@ -14,12 +14,16 @@ from torch.func import functional_call, vmap
 
 from vaelab import noise
 from vaelab.cells import NOT_TRAINING, differences
+from vaelab.checks import one_of
 from vaelab.conditionals import GaussianPosterior
-from vaelab.data import Batches, ImageData
+from vaelab.data import Batches, ImageData, IndexedImages
 from vaelab.experiment import Experiment
+from vaelab.hardware import COMPILE
 from vaelab.model import Inference, LatentVariableModel
 
 NUMBERS = ("seed", "data.seed", "beta.weight", "optimizer.lr")  # in which stacked runs may differ
+# Optimizers that take a step of rate times what does not depend on the rate, weight by weight.
+LINEAR_IN_THE_RATE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.Adamax)
 TRAINER = {
     "max_epochs", "precision", "log_every_n_steps", "check_val_every_n_epoch", "gradient_clip_val", "compile",
     "benchmark", "accelerator", "devices", "strategy",
@@ -36,8 +40,8 @@ def check_stackable(configs: Sequence[dict]) -> None:
             )
     config = configs[0]
     wanted = {
-        ("trainer", "gradient_clip_val"): None, ("trainer", "precision"): "32-true", ("trainer", "compile"): None,
-        ("trainer", "devices"): 1, ("evaluation", "ema"): None, ("evaluation", "checkpoint"): "last",
+        ("trainer", "gradient_clip_val"): None, ("trainer", "precision"): "32-true", ("trainer", "devices"): 1,
+        ("evaluation", "ema"): None, ("evaluation", "checkpoint"): "last",
     }  # fmt: skip
     for (section, option), value in wanted.items():
         if config[section][option] != value:
@@ -69,12 +73,16 @@ class Stack:
     """The training of ``experiments`` whose models have one architecture, on the images of ``data``.
 
     Args:
-        experiments: on one device; their weights are trained in place.
+        experiments: on one device; ``checkpoints`` gives them their weights back.
         data: set up; its order of images is drawn for each experiment's seed.
         epochs: how many.
+        compile: the mode in which torch.compile takes the losses of all, such as ``reduce-overhead``, which makes CUDA
+            graphs of them and of their gradients; None: not.
     """
 
-    def __init__(self, experiments: Sequence[Experiment], data: ImageData, epochs: int) -> None:
+    def __init__(
+        self, experiments: Sequence[Experiment], data: ImageData, epochs: int, compile: str | None = None
+    ) -> None:
         model = experiments[0].model
         if not isinstance(model.posterior, GaussianPosterior) or model.classes:
             raise ValueError(
@@ -92,15 +100,36 @@ class Stack:
         with torch.no_grad():
             self.latent = model.prior(model.posterior).event_shape[0]
         self.loss = _Loss(experiments[0])
-        self.weights = [dict(_Loss(experiment).named_parameters()) for experiment in experiments]
         self.optimizers = [experiment.configure_optimizers() for experiment in experiments]
-        images = data.sets["train"]
-        self.batches = [
-            Batches(images, data.batch_size, experiment.config["data"]["seed"], 0, 1, self.device)
-            for experiment in experiments
-        ]
+        self._stack_weights()
+        self._losses = vmap(
+            lambda weights, progress, *given: functional_call(self.loss, weights, (*given, progress)),
+            in_dims=(0, None, 0, 0, 0),
+        )
+        if compile is not None:
+            self._losses = torch.compile(self._losses, mode=one_of("trainer.compile", compile, COMPILE))
+        train = data.sets["train"]
+        self.images = IndexedImages(train.images.to(self.device), train.labels)
+        seeds = [experiment.config["data"]["seed"] for experiment in experiments]
+        self.batches = [Batches(self.images, data.batch_size, seed, device=self.device) for seed in seeds]
         self.steps = epochs * len(self.batches[0])
         self.step = 0
+
+    def _stack_weights(self) -> None:
+        """One tensor ``(N, ...)`` for each weight of N models, and one optimizer for all."""
+        if type(self.optimizers[0]) not in LINEAR_IN_THE_RATE:
+            raise ValueError(
+                f"stacked runs need optimizer=adam, adamw or adamax, got {type(self.optimizers[0]).__name__}"
+            )
+        own = [dict(_Loss(experiment).named_parameters()) for experiment in self.experiments]
+        self.weights = {
+            name: torch.stack([weights[name].detach() for weights in own]).requires_grad_(weight.requires_grad)
+            for name, weight in own[0].items()
+        }
+        self.rates = [experiment.learning_rates[0] for experiment in self.experiments]
+        self.optimizer = self.experiments[0].optimizer(list(self.weights.values()))
+        for group in self.optimizer.param_groups:
+            group["lr"] = 1.0  # each run's own follows in train_step
 
     def train_epoch(self, epoch: int) -> list[float]:
         """Train all for one epoch, counted from 0; the mean training loss of each, none of which another's spoils."""
@@ -110,9 +139,10 @@ class Stack:
             seed = noise.mix(experiment.seed, noise.TRAIN, epoch, 0)  # as Experiment seeds its epochs
             generators.append(torch.Generator(self.device).manual_seed(seed))
         losses = []
-        for together in zip(*self.batches, strict=True):
-            x = torch.stack([self.data.scale(images) for images, _ in together])
-            losses.append(self.train_step(x, self._draw(generators, x.shape[1])))
+        for together in zip(*(batches.indices() for batches in self.batches), strict=True):
+            indices = torch.stack(together)
+            x = self.data.scale(self.images.images.index_select(0, indices.flatten())).unflatten(0, indices.shape)
+            losses.append(self.train_step(x, self._draw(generators, indices.shape[1])))
         return torch.cat(losses, 1).double().mean(1).tolist()
 
     def _draw(self, generators: Sequence[torch.Generator], images: int) -> Tensor:
@@ -124,31 +154,48 @@ class Stack:
 
     def train_step(self, x: Tensor, drawn: Tensor) -> Tensor:
         """One optimizer step of each on its own images ``(N, B, 1, H, W)``; losses ``(N, B)``."""
-        betas = []
-        for experiment, optimizer in zip(self.experiments, self.optimizers, strict=True):
-            factor = experiment.lr(self.step, self.steps)
-            for group, rate in zip(optimizer.param_groups, experiment.learning_rates, strict=True):
-                group["lr"] = rate * factor
-            optimizer.zero_grad()
-            betas.append(experiment.beta(self.step, self.steps))
-        stacked = {name: torch.stack([own[name] for own in self.weights]) for name in self.weights[0]}
-        progress = self.step / self.steps
-
-        def loss(weights: dict[str, Tensor], x: Tensor, drawn: Tensor, beta: Tensor) -> Tensor:
-            return functional_call(self.loss, weights, (x, drawn, beta, progress))
-
-        losses = vmap(loss)(stacked, x, drawn, torch.tensor(betas, device=self.device))
+        betas = torch.tensor([each.beta(self.step, self.steps) for each in self.experiments], device=self.device)
+        rates = torch.tensor(self.rates_now(), device=self.device)
+        self.optimizer.zero_grad()
+        losses = self._losses(self.weights, self.step / self.steps, x, drawn, betas)
         losses.mean(1).sum().backward()
-        for optimizer in self.optimizers:
-            optimizer.step()
+        with torch.no_grad():
+            trained = [weight for weight in self.weights.values() if weight.requires_grad]
+            before = [weight.clone() for weight in trained]
+            self.optimizer.step()
+            for weight, old in zip(trained, before, strict=True):  # of a step at the rate 1, each run's own share
+                weight.copy_(torch.lerp(old, weight, rates.view(-1, *[1] * (weight.dim() - 1))))
         self.step += 1
         return losses.detach()
 
+    def rates_now(self) -> list[float]:
+        """Each run's learning rate at this step."""
+        pairs = zip(self.experiments, self.rates, strict=True)
+        return [experiment.lr(self.step, self.steps) * rate for experiment, rate in pairs]
+
     def checkpoints(self) -> list[dict]:
         """What Lightning would have saved after the last epoch of each, to go on from, and to test."""
-        return [self._checkpoint(*pair) for pair in zip(self.experiments, self.optimizers, strict=True)]
+        self.step -= 1
+        rates = self.rates_now()  # of the last step
+        self.step += 1
+        return [self._checkpoint(run, rate) for run, rate in enumerate(rates)]
 
-    def _checkpoint(self, experiment: Experiment, optimizer: torch.optim.Optimizer) -> dict:
+    def _optimizer_state(self, run: int, rate: float) -> dict:
+        """Of one run alone."""
+        state = self.optimizers[run].state_dict()
+        state["state"] = {
+            index: {name: value[run].clone() if value.dim() else value.clone() for name, value in moments.items()}
+            for index, moments in self.optimizer.state_dict()["state"].items()
+        }
+        for group in state["param_groups"]:
+            group["lr"] = rate
+        return state
+
+    def _checkpoint(self, run: int, rate: float) -> dict:
+        experiment = self.experiments[run]
+        with torch.no_grad():
+            for name, weight in _Loss(experiment).named_parameters():
+                weight.copy_(self.weights[name][run])
         per_epoch, steps = len(self.batches[0]), self.step
 
         def progress(current: int, total: int, *names: str) -> dict:
@@ -177,7 +224,7 @@ class Stack:
                 }
             },
             "callbacks": {},
-            "optimizer_states": [optimizer.state_dict()],
+            "optimizer_states": [self._optimizer_state(run, rate)],
             "lr_schedulers": [],
             "config": experiment.config,
             "data": self.data.describe(),
