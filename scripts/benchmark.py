@@ -9,6 +9,7 @@
     nll       log p(x) with 5,000 samples: pythae, the decoder's products alone
     start     --help; launch to first step, and the end of training to the exit, beside importing torch and lightning
     sweep     8 jobs two by two (joblib) beside one after the other
+    stacked   16 runs that differ in their seeds trained together, beside one alone
     memory    peak of a run's memory beside the bare loop's
     growth    cost per image, latent and sample as they get more
     age       the 200th epoch beside the first
@@ -49,7 +50,8 @@ from torch import nn
 import rivals
 from vaelab import hardware
 from vaelab.evaluation import importance_weights
-from vaelab.run import Parts, Run, prepare
+from vaelab.run import Parts, Run, make_experiment, prepare
+from vaelab.stacked import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED_VAE = ("experiment=seed/vae",)
@@ -382,6 +384,18 @@ def growth(rounds: int) -> Iterator[Row]:
         yield Row(f"one more {unit}, {what}", beside, many, few, "‰ of products", many / few, reach=1.05)
 
 
+def stacked(rounds: int, runs: int = 16) -> Iterator[Row]:
+    words = ("experiment=stackable", "data.train=6000", "data.batch_size=128")
+
+    def turns(parts: Parts) -> dict[str, Callable[[], float]]:
+        experiments = [make_experiment(composed(*words, f"seed={seed}")) for seed in range(runs)]
+        stack, epochs = Stack(experiments, parts.data, rounds + 1), itertools.count()
+        return {"stacked": lambda: rivals.timed(lambda: stack.train_epoch(next(epochs))) / runs}
+
+    times = rounds_of(turns, rounds, *words)
+    yield compared(f"{runs} runs stacked, 6,000 images, each", "alone", times["stacked"], times["ours"])
+
+
 def age(rounds: int, epochs: int = 200, ends: int = 20) -> Iterator[Row]:
     """The tutorials' recipe to its end, its first and last epochs measured by the products after each.
 
@@ -420,7 +434,7 @@ def quality(rounds: int, seeds: int = 3) -> Iterator[Row]:
     yield row
 
 
-MEASUREMENTS = (epoch, batches, models, nll, start, sweep, memory, growth, age, quality)
+MEASUREMENTS = (epoch, batches, models, nll, start, sweep, stacked, memory, growth, age, quality)
 
 
 def main() -> None:
