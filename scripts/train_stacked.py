@@ -57,6 +57,9 @@ def jobs(words: list[str]) -> list[Run]:
     _, sweep = with_sweep_directory(words)
     try:
         overrides = OverridesParser.create().parse_overrides(words)
+        for override in overrides:  # train.py's jobs would be others, or elsewhere
+            if override.key_or_group.startswith(("hydra/sweeper", "hydra.sweeper", "hydra.sweep.subdir", "hydra.job")):
+                raise ValueError(f"stacked runs cannot take {override.input_line}: leave it out")
         overrides = [override for override in overrides if not override.is_hydra_override()]
         found = []
         for job in BasicSweeper.split_arguments(overrides, None)[0]:
@@ -95,11 +98,13 @@ def train(runs: list[Run]) -> None:
         for row, loss in zip(rows, losses, strict=True):
             row.append({"epoch": epoch + 1, "step": stack.step, "train/loss": loss})
         pace = (time.monotonic() - began) / (epoch + 1)
-        finite = [loss for loss in losses if math.isfinite(loss)] or losses
-        print(f"epoch {epoch + 1:3d}/{epochs}  {len(runs)} runs  loss {min(finite):.2f} to {max(finite):.2f}  "
+        told = [loss for loss in losses if math.isfinite(loss)] or losses
+        print(f"epoch {epoch + 1:3d}/{epochs}  {len(runs)} runs  loss {min(told):.2f} to {max(told):.2f}  "
               f"{pace:.2f} s/epoch", flush=True)  # fmt: skip
     for run, row, checkpoint in zip(runs, rows, stack.checkpoints(), strict=True):
-        if not all(weight.isfinite().all() for weight in checkpoint["state_dict"].values()):
+        weights = checkpoint["state_dict"].values()
+        finite = all(math.isfinite(figures["train/loss"]) for figures in row)
+        if not finite or not all(weight.isfinite().all() for weight in weights):
             print(f"{run.directory.name}: diverged, so it is not saved, but trained alone")
             continue
         results.claim(run.directory, resumes=True)

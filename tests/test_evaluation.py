@@ -67,7 +67,7 @@ def test_codes_from_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
     helped, variance = log_likelihood(weights.log_w, weights.shared)
     assert float((exact - alone).min()) > 1
     torch.testing.assert_close(helped, exact, atol=0.02, rtol=0)
-    assert ((helped - exact).abs() < 5 * variance.sqrt() + 1e-4).all()
+    assert abs(float((helped - exact).mean())) < 5 * float(variance.mean() / len(x)) ** 0.5 + 1e-4
 
 
 def test_nll_of_a_trained_model_with_two_latents_is_that_of_a_grid():

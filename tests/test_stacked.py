@@ -104,6 +104,7 @@ def test_compiled_losses_train_the_same():
         (("trainer.precision=bf16-mixed",), "need trainer.precision=32-true"),
         (("evaluation.ema=0.99",), "need evaluation.ema=null"),
         (("trainer.devices=2",), "need trainer.devices=1"),
+        (("ckpt=last.ckpt",), "begin anew, got ckpt=last.ckpt"),
         (("+trainer.accumulate_grad_batches=2",), r"leave \+trainer.accumulate_grad_batches out"),
     ],
 )
@@ -158,6 +159,20 @@ def test_a_run_that_diverges_is_left_alone_and_spoils_no_other(tmp_path):
     assert [result["status"] for result in found] == ["completed", "failed"]
     assert len(list(tmp_path.glob("outputs/sweeps/grid/*optimizer.lr*"))) == 2  # no other names than train.py's
     assert "lower optimizer.lr" in found[1]["error"]
+
+
+def test_words_that_make_other_jobs_are_refused(tmp_path):
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "train_stacked.py"),
+        "name=grid",
+        "seed=1,2",
+        "hydra/sweeper=search",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot take hydra/sweeper=search" in done.stderr
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_stacked_sweep_needs_a_name(tmp_path):

@@ -234,8 +234,10 @@ class Experiment(LightningModule):
             if self.has_spread:
                 self.active_units.add(inference.q.mean)
             if model.has_bound and self.nll_samples:
-                if index == 0:  # for all batches alike
-                    self.prior_codes = useful_prior_samples(model, x, self.prior_samples)
+                if index == 0:  # for all batches alike, and all processes
+                    useful = useful_prior_samples(model, x, self.prior_samples)
+                    agreed = self._all_sum(x.new_tensor(float(useful > 0))) == self.trainer.world_size
+                    self.prior_codes = useful if agreed else 0
                 weights = importance_weights(model, x, self.nll_samples, self.chunk, prior_samples=self.prior_codes)
                 estimate, figures["nll_variance"] = log_likelihood(weights.log_w, weights.shared)
                 figures["nll"] = -estimate

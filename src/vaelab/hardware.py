@@ -119,13 +119,18 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     return "bf16-mixed" if native else "32-true"
 
 
+def check_compile(mode: str | None) -> None:
+    """A ValueError where torch.compile has no such ``mode``, or lacks what it needs; None: it is not used."""
+    if mode is not None:
+        one_of("trainer.compile", mode, COMPILE)
+        if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+            raise ValueError(f"trainer.compile={mode} needs a C++ compiler, and this machine has none: take null")
+
+
 def compile_networks(model: nn.Module, mode: str | None) -> None:
     """Encoder and decoder by torch.compile from their first batch on, which takes some ten seconds; None: not."""
     if mode is None:
         return
-    one_of("trainer.compile", mode, COMPILE)
-    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        raise ValueError(f"trainer.compile={mode} needs a C++ compiler, and this machine has none: take null")
     for piece in model.modules():
         if isinstance(network := getattr(piece, "network", None), nn.Module):
             network.compile(mode=mode)

@@ -141,6 +141,7 @@ def check_options(config: dict) -> None:
         one_of("evaluation.parts", part, PARTS)
     whole("evaluation.aggregate_images", evaluation["aggregate_images"], 2)
     hardware.check_accelerator(trainer["accelerator"])
+    hardware.check_compile(trainer["compile"])
     if trainer.get("fast_dev_run"):
         raise ValueError("+trainer.fast_dev_run saves nothing that could be tested: take trainer=debug")
 

@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from vaelab import noise
-from vaelab.cells import NOT_TRAINING, differences
-from vaelab.checks import one_of
+from vaelab.cells import ANY, differences
 from vaelab.conditionals import GaussianPosterior
 from vaelab.data import Batches, ImageData, IndexedImages
 from vaelab.experiment import Experiment
-from vaelab.hardware import COMPILE
 from vaelab.model import Inference, LatentVariableModel
 
 NUMBERS = ("seed", "data.seed", "beta.weight", "optimizer.lr")  # in which stacked runs may differ
@@ -33,11 +31,13 @@ TRAINER = {
 def check_stackable(configs: Sequence[dict]) -> None:
     """A ValueError where runs of ``configs`` cannot be trained together."""
     for config in configs:
-        changed = differences(configs[0], config, (*NOT_TRAINING, *NUMBERS))
+        changed = differences(configs[0], config, (*ANY, *NUMBERS))
         if changed:
             raise ValueError(
                 f"stacked runs may differ in seed, beta.weight and optimizer.lr alone, and here {changed[0]}"
             )
+        if config["ckpt"]:
+            raise ValueError(f"stacked runs begin anew, got ckpt={config['ckpt']}")
     config = configs[0]
     wanted = {
         ("trainer", "gradient_clip_val"): None, ("trainer", "precision"): "32-true", ("trainer", "devices"): 1,
@@ -50,8 +50,6 @@ def check_stackable(configs: Sequence[dict]) -> None:
     added = sorted(config["trainer"].keys() - TRAINER)
     if added:
         raise ValueError(f"stacked runs are trained without Lightning's Trainer: leave +trainer.{added[0]} out")
-    if config["ckpt"]:
-        raise ValueError(f"stacked runs begin anew, got ckpt={config['ckpt']}")
 
 
 class _Loss(nn.Module):
@@ -107,7 +105,7 @@ class Stack:
             in_dims=(0, None, 0, 0, 0),
         )
         if compile is not None:
-            self._losses = torch.compile(self._losses, mode=one_of("trainer.compile", compile, COMPILE))
+            self._losses = torch.compile(self._losses, mode=compile)
         train = data.sets["train"]
         self.images = IndexedImages(train.images.to(self.device), train.labels)
         seeds = [experiment.config["data"]["seed"] for experiment in experiments]
@@ -166,7 +164,7 @@ class Stack:
             for weight, old in zip(trained, before, strict=True):  # of a step at the rate 1, each run's own share
                 weight.copy_(torch.lerp(old, weight, rates.view(-1, *[1] * (weight.dim() - 1))))
         self.step += 1
-        return losses.detach()
+        return losses.detach().clone()  # the next step's CUDA graph would write over it
 
     def rates_now(self) -> list[float]:
         """Each run's learning rate at this step."""
