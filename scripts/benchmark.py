@@ -1,6 +1,6 @@
 """Time this framework beside its rivals, and print one table of ratios with what they should reach.
 
-    python scripts/benchmark.py                      # all of it, about an hour on 2 cores
+    python scripts/benchmark.py                      # all of it, an hour and a quarter on 2 cores
     python scripts/benchmark.py epoch nll --rounds 7 --json out.json
 
     epoch     the tutorials' VAE at batch 128: a tutorial's loop, pythae, a bare loop, its matrix products alone

@@ -3,7 +3,7 @@
     python scripts/encode.py outputs/runs/two test.npz                     # the run's test images
     python scripts/encode.py outputs/runs/two mine.parquet --images my-digits/
 
-An .npz holds mean and std (N, D), and label (N,) or file (N,); the table has columns z0, z1, ..., std0, std1, ... A
+An .npz holds mean and std (N, D), and label (N,) or path (N,); the table has columns z0, z1, ..., std0, std1, ... A
 folder's images are made grey and resized; --invert is for dark digits on light paper.
 """
 
@@ -33,7 +33,7 @@ def work() -> None:
     experiment, data = tool.open_run(arguments, reads_data=not paths)
     if paths:
         pixels, labels = tool.own_images(arguments, paths, experiment.model)
-        names = {"file": np.array([str(path) for path in paths])}
+        names = {"path": np.array([str(path) for path in paths])}
     else:
         images = data.sets[split]
         if not len(images):

@@ -254,9 +254,14 @@ def test_a_table_has_a_column_for_every_latent_and_a_row_for_every_file(tool, fi
     wrong, _ = tool("encode", finished, tmp_path / "codes.parquet", "--images", digits, "--invert")
     assert wrong is None
     table = pd.read_parquet(tmp_path / "codes.parquet")
-    assert list(table.columns) == ["file", *(f"z{d}" for d in range(4)), *(f"std{d}" for d in range(4))]
-    assert [name[-6:] for name in table["file"]] == [f"{number:02}.png" for number in range(12)]
+    assert list(table.columns) == ["path", *(f"z{d}" for d in range(4)), *(f"std{d}" for d in range(4))]
+    assert [name[-6:] for name in table["path"]] == [f"{number:02}.png" for number in range(12)]
     assert (table[[f"std{d}" for d in range(4)]] > 0).all(axis=None)
+    wrong, _ = tool("encode", finished, tmp_path / "codes.npz", "--images", digits, "--invert")
+    assert wrong is None
+    arrays = np.load(tmp_path / "codes.npz")
+    assert arrays["path"].tolist() == table["path"].tolist()
+    np.testing.assert_array_equal(arrays["mean"][:, 0], table["z0"])
 
 
 # ---- reconstruct -----------------------------------------------------------------------------------------------

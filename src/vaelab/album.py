@@ -50,16 +50,22 @@ class Album:
     Args:
         experiment: holds the model.
         data: where originals come from: the test images.
-        title: what stands above every picture.
+        run: what stands above every picture.
+        when: of which weights they are, which stands there too.
         directory: of the run, whose metrics.csv has the curves; None where there is none.
         projection: how codes of more than two latents are laid out: pca, tsne or umap.
     """
 
     experiment: Experiment
     data: ImageData
-    title: str
+    run: str
+    when: str = ""
     directory: Path | None = None
     projection: str = "pca"
+
+    @property
+    def title(self) -> str:
+        return f"{self.run} · {self.when}" if self.when else self.run
 
     @property
     def model(self) -> LatentVariableModel:
@@ -184,7 +190,7 @@ def manifold(album: Album) -> Figure | None:
     if not model.has_continuous_code or model.classes is not None or _latents(album) != 2 or not model.prior.factorised:
         return None
     z = walks.plane(model.prior(model.posterior), MANIFOLD_SIDE)
-    title = album.titled("z₁ rightwards, z₂ upwards, by the prior's quantiles")
+    title = album.titled("z0 rightwards, z1 upwards, by the prior's quantiles")
     return figures.samples(model.decode(z).mean, title, MANIFOLD_SIDE)
 
 
@@ -210,7 +216,7 @@ def kl_over_training(album: Album) -> Figure | None:
     if album.directory is None or not (album.directory / "metrics.csv").is_file():
         return None
     epochs, kl = figures.read_kl(album.directory / "metrics.csv")
-    return figures.kl_over_training(epochs, kl, album.titled("validation")) if len(epochs) > 1 else None
+    return figures.kl_over_training(epochs, kl, f"validation · {album.run}") if len(epochs) > 1 else None
 
 
 def posterior_std(album: Album) -> Figure | None:
@@ -251,7 +257,7 @@ WATCHED = (samples, reconstructions, manifold)
 def curves(album: Album) -> Figure | None:
     if album.directory is None or album.experiment.is_solved or not (album.directory / "metrics.csv").is_file():
         return None
-    return figures.curves(figures.read_history(album.directory / "metrics.csv"), album.title)
+    return figures.curves(figures.read_history(album.directory / "metrics.csv"), album.run)
 
 
 # ---- what several of them need ----------------------------------------------------------------------------------
@@ -264,7 +270,7 @@ def project(means: Tensor, labels: Tensor, projection: str) -> tuple[Tensor, tup
     """
     latent = means.shape[1]
     if latent == 2:
-        return means, ("z₁", "z₂")
+        return means, ("z0", "z1")
     if latent == 1:
         return torch.cat([means, labels[:, None].to(means.dtype)], 1), ("z", "label")
     chosen = projector(projection)

@@ -59,8 +59,7 @@ class Pictures(Callback):
         album.projector(projection)  # a wrong or missing one is refused now, not after the training
 
     def _album(self, trainer: Trainer, module: LightningModule, when: str) -> album.Album:
-        title = f"{self.title} · {when}"
-        return album.Album(module, trainer.datamodule, title, self.directory, self.projection)
+        return album.Album(module, trainer.datamodule, self.title, when, self.directory, self.projection)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1

@@ -135,7 +135,7 @@ def curves(history: dict[str, dict[str, tuple[list[float], list[float]]]], title
     return figure
 
 
-def codes(points: Tensor, labels: Tensor, title: str = "", axes_names: tuple[str, str] = ("z₁", "z₂")) -> Figure:
+def codes(points: Tensor, labels: Tensor, title: str = "", axes_names: tuple[str, str] = ("z0", "z1")) -> Figure:
     """Points ``(N, 2)``, each in the colour of its label ``(N,)``."""
     figure = chart(6.4, 5.4, title)
     axes = figure.add_subplot()
@@ -174,7 +174,7 @@ def kl_bars(kl: Sequence[float], linear: Sequence[float] | None = None, title: s
 def kl_over_training(epochs: Sequence[float], kl: np.ndarray, title: str = "") -> Figure:
     """KL term of every latent over the epochs, ``kl`` ``(E, D)``: rows in the order that they end in."""
     order = np.argsort(-kl[-1], kind="stable")
-    figure = chart(6.4, min(8.0, 1.6 + 0.16 * kl.shape[1]), title)
+    figure = chart(6.4, min(8.0, max(2.8, 1.6 + 0.16 * kl.shape[1])), title)
     axes = figure.add_subplot()
     step = (epochs[-1] - epochs[0]) / max(1, len(epochs) - 1) or 1.0
     extent = (epochs[0] - step / 2, epochs[-1] + step / 2, kl.shape[1] + 0.5, 0.5)

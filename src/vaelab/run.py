@@ -289,7 +289,8 @@ def check_resumable(run: Run) -> Progress:
     cut_off_before_its_test = run.resumes_in_place and not (run.directory / RESULTS).exists()
     if done > epochs or (done == epochs and not cut_off_before_its_test):
         raise ValueError(
-            f"ckpt={run.ckpt} has its {done} epochs behind it: ask for more than that, not epochs={epochs}"
+            f"ckpt={run.ckpt} has its {done} epochs behind it, and this command asks for {epochs}: "
+            f"say epochs={2 * done}, or another number above {done}, to train it for longer"
         )
     return Progress(checkpoint["global_step"], done, checkpoint["data"])
 
