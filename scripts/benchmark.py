@@ -373,11 +373,10 @@ def growth(rounds: int) -> Iterator[Row]:
     few, *many = ((count, cost(f"data.train={count}") / count) for count in (3_750, 15_000, 60_000))
     for count, each in many:
         yield Row(f"an image of {count:,}", f"of {few[0]:,}", each, few[1], "‰ of products", each / few[1], reach=1.05)
-    for unit, sizes, words in (
-        ("latent", (2, 256, 512), ()),
-        ("sample", (1, 50, 500), ("loss=iwae", "data.train=1280")),
+    for unit, option, sizes, words in (
+        ("latent", "latent", (2, 256, 512), ()),
+        ("sample", "loss.samples", (1, 50, 500), ("loss=iwae", "data.train=1280")),
     ):
-        option = {"latent": "latent", "sample": "loss.samples"}[unit]
         costs = [cost(*words, f"{option}={size}") for size in sizes]
         few, many = ((costs[i + 1] - costs[i]) / (sizes[i + 1] - sizes[i]) for i in (0, 1))
         what, beside = (f"{sizes[i]:,} to {sizes[i + 1]:,}" for i in (1, 0))

@@ -33,15 +33,21 @@ def test_nll_is_exact_with_any_number_of_samples_at_the_ppca_solution(images):
     assert float(variance.detach().max()) < 1e-18
 
 
+@torch.no_grad()
+def integrated(model: LatentVariableModel, x: torch.Tensor) -> torch.Tensor:
+    """log p(x) ``(B,)`` of a model with one latent, by numerical integration over it."""
+    z = torch.linspace(-9, 9, 4_001, dtype=torch.float64)[:, None]
+    joint = model.decode(z[:, None].expand(-1, len(x), -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
+    return torch.logsumexp(joint, 0) + math.log(18 / 4_000)
+
+
 def test_nll_agrees_with_numerical_integration_for_one_latent():
     torch.manual_seed(3)
     model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
     for parameter in model.parameters():
         parameter.data *= 1.5  # far enough from the prior that the estimate has something to do
-    z = torch.linspace(-9, 9, 4_001, dtype=torch.float64)[:, None]
+    exact = integrated(model, x).numpy()
     with torch.no_grad():
-        joint = model.decode(z[:, None].expand(-1, 6, -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
-        exact = (torch.logsumexp(joint, 0) + math.log(18 / 4_000)).numpy()
         estimate, variance = log_likelihood(importance_weights(model, x, samples=50_000, chunk=50_000).log_w)
     np.testing.assert_allclose(estimate.numpy(), exact, atol=0.01)
     assert (np.abs(estimate.numpy() - exact) < 5 * variance.sqrt().numpy() + 1e-4).all()
@@ -57,10 +63,8 @@ def test_codes_from_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
         parameter.data *= 4
     last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
     last.bias.data += torch.tensor([6.0, -4.0])  # narrow, and far from where it should be
-    z = torch.linspace(-9, 9, 4_001, dtype=torch.float64)[:, None]
+    exact = integrated(model, x)
     with torch.no_grad():
-        joint = model.decode(z[:, None].expand(-1, 6, -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
-        exact = torch.logsumexp(joint, 0) + math.log(18 / 4_000)
         alone, _ = log_likelihood(importance_weights(model, x, 500).log_w)
         weights = importance_weights(model, x, 500, prior_samples=200_000)
     assert weights.log_w.shape == (200_500, 6)
@@ -147,10 +151,8 @@ def test_half_of_the_codes_from_the_prior_are_far_out_whatever_the_chunk(chunk):
     """If more were, the estimate would be too low: it is made of them, two codes of q beside them being few."""
     torch.manual_seed(3)
     model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
-    z = torch.linspace(-9, 9, 4_001, dtype=torch.float64)[:, None]
+    exact = integrated(model, x)
     with torch.no_grad():
-        joint = model.decode(z[:, None].expand(-1, 6, -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
-        exact = torch.logsumexp(joint, 0) + math.log(18 / 4_000)
         estimate, _ = log_likelihood(importance_weights(model, x, 2, chunk, prior_samples=3_000).log_w)
     torch.testing.assert_close(estimate, exact, atol=0.05, rtol=0)
 

@@ -76,6 +76,8 @@ def test_every_network_of_a_model_is_compiled(words, networks, monkeypatch):
     compiled = []
     monkeypatch.setattr(nn.Module, "compile", lambda module, mode: compiled.append(module))
     model = module_of("latent=4", *words).model
+    hardware.compile_networks(model, None)
+    assert not compiled
     hardware.compile_networks(model, "default")
     assert len(compiled) == networks
     inside = {parameter for module in compiled for parameter in module.parameters()}

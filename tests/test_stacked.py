@@ -35,6 +35,11 @@ def parts_of(config: dict) -> tuple[Experiment, object]:
     return experiment, data
 
 
+def train_stacked(directory: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "scripts" / "train_stacked.py"), *words]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True)
+
+
 def alone(config: dict) -> tuple[Experiment, dict]:
     """Trained by Lightning, and what it saved."""
     experiment, data = parts_of(config)
@@ -64,9 +69,12 @@ def test_stacked_runs_become_what_each_becomes_alone(composition):
     configs = [composed(*words, *composition, *cell) for cell in CELLS]
     pairs = [parts_of(config) for config in configs]
     stack = Stack([experiment for experiment, _ in pairs], pairs[0][1], 2)
+    before = [parameter.clone() for parameter in pairs[0][0].parameters()]
     losses = [stack.train_epoch(epoch) for epoch in range(2)]
     assert all(second < first for first, second in zip(*losses, strict=True))
-    for config, (together, _), written in zip(configs, pairs, stack.checkpoints(), strict=True):
+    checkpoints = stack.checkpoints()
+    assert any(not torch.equal(*pair) for pair in zip(before, pairs[0][0].parameters(), strict=True))
+    for config, (together, _), written in zip(configs, pairs, checkpoints, strict=True):
         single, saved = alone(config)
         for name, weight in single.state_dict().items():
             torch.testing.assert_close(together.state_dict()[name], weight, rtol=1e-3, atol=1e-4, msg=name)
@@ -134,8 +142,7 @@ def test_pieces_that_draw_more_than_one_noise_are_refused(words, message):
 
 def test_a_stacked_sweep_is_tested_and_reported_as_any_other(tmp_path):
     words = ("name=grid", *SMALL, "beta.weight=0.5,2", "seed=1,2")
-    command = [sys.executable, str(ROOT / "scripts" / "train_stacked.py"), *words]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = train_stacked(tmp_path, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     sweep = tmp_path / "outputs/sweeps/grid"
     found = [json.loads(path.read_text()) for path in sorted(sweep.glob("*/results.json"))]
@@ -150,8 +157,7 @@ def test_a_stacked_sweep_is_tested_and_reported_as_any_other(tmp_path):
 
 def test_a_run_that_diverges_is_left_alone_and_spoils_no_other(tmp_path):
     words = ("name=grid", *SMALL, "optimizer.lr=1e-3,1e30", "hydra/launcher=basic")
-    command = [sys.executable, str(ROOT / "scripts" / "train_stacked.py"), "-m", *words]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = train_stacked(tmp_path, "-m", *words)
     assert done.returncode == 1
     assert "diverged, so it is not saved" in done.stdout
     found = sorted((json.loads(path.read_text()) for path in tmp_path.glob("outputs/sweeps/grid/*/results.json")),
@@ -162,21 +168,13 @@ def test_a_run_that_diverges_is_left_alone_and_spoils_no_other(tmp_path):
 
 
 def test_words_that_make_other_jobs_are_refused(tmp_path):
-    command = [
-        sys.executable,
-        str(ROOT / "scripts" / "train_stacked.py"),
-        "name=grid",
-        "seed=1,2",
-        "hydra/sweeper=search",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = train_stacked(tmp_path, "name=grid", "seed=1,2", "hydra/sweeper=search")
     assert done.returncode == 1
     assert "cannot take hydra/sweeper=search" in done.stderr
     assert not [*tmp_path.iterdir()]
 
 
 def test_a_stacked_sweep_needs_a_name(tmp_path):
-    command = [sys.executable, str(ROOT / "scripts" / "train_stacked.py"), "seed=1,2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = train_stacked(tmp_path, "seed=1,2")
     assert done.returncode == 1
     assert "error: the sweep needs a name" in done.stderr

@@ -116,9 +116,8 @@ class EpochProgress(Callback):
                 TimeRemainingColumn(),
                 auto_refresh=False,  # by a thread of its own, for which the training would wait ten times a second
             )
-            self.steps = pl_module.steps
             self.drawn = 0.0
-            self.task = self.bar.add_task("epoch", total=self.steps, completed=trainer.global_step, figures="")
+            self.task = self.bar.add_task("epoch", total=pl_module.steps, completed=trainer.global_step, figures="")
             self.bar.start()
 
     def on_train_batch_end(
@@ -126,7 +125,7 @@ class EpochProgress(Callback):
     ) -> None:
         if self.bar is not None and (trainer.global_step % trainer.log_every_n_steps == 0 or trainer.is_last_batch):
             now = time.monotonic()
-            due = now - self.drawn >= REDRAW_S or trainer.global_step == self.steps
+            due = now - self.drawn >= REDRAW_S or trainer.global_step == pl_module.steps
             self.drawn = now if due else self.drawn
             self.bar.update(
                 self.task,

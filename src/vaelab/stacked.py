@@ -98,7 +98,6 @@ class Stack:
         with torch.no_grad():
             self.latent = model.prior(model.posterior).event_shape[0]
         self.loss = _Loss(experiments[0])
-        self.optimizers = [experiment.configure_optimizers() for experiment in experiments]
         self._stack_weights()
         self._losses = vmap(
             lambda weights, progress, *given: functional_call(self.loss, weights, (*given, progress)),
@@ -115,16 +114,15 @@ class Stack:
 
     def _stack_weights(self) -> None:
         """One tensor ``(N, ...)`` for each weight of N models, and one optimizer for all."""
-        if type(self.optimizers[0]) not in LINEAR_IN_THE_RATE:
-            raise ValueError(
-                f"stacked runs need optimizer=adam, adamw or adamax, got {type(self.optimizers[0]).__name__}"
-            )
         own = [dict(_Loss(experiment).named_parameters()) for experiment in self.experiments]
         self.weights = {
             name: torch.stack([weights[name].detach() for weights in own]).requires_grad_(weight.requires_grad)
             for name, weight in own[0].items()
         }
-        self.rates = [experiment.learning_rates[0] for experiment in self.experiments]
+        own = [experiment.configure_optimizers() for experiment in self.experiments]
+        if type(own[0]) not in LINEAR_IN_THE_RATE:
+            raise ValueError(f"stacked runs need optimizer=adam, adamw or adamax, got {type(own[0]).__name__}")
+        self.rates = [optimizer.param_groups[0]["lr"] for optimizer in own]
         self.optimizer = self.experiments[0].optimizer(list(self.weights.values()))
         for group in self.optimizer.param_groups:
             group["lr"] = 1.0  # each run's own follows in train_step
@@ -153,7 +151,7 @@ class Stack:
     def train_step(self, x: Tensor, drawn: Tensor) -> Tensor:
         """One optimizer step of each on its own images ``(N, B, 1, H, W)``; losses ``(N, B)``."""
         betas = torch.tensor([each.beta(self.step, self.steps) for each in self.experiments], device=self.device)
-        rates = torch.tensor(self.rates_now(), device=self.device)
+        rates = torch.tensor(self._rates_at(self.step), device=self.device)
         self.optimizer.zero_grad()
         losses = self._losses(self.weights, self.step / self.steps, x, drawn, betas)
         losses.mean(1).sum().backward()
@@ -166,28 +164,23 @@ class Stack:
         self.step += 1
         return losses.detach().clone()  # the next step's CUDA graph would write over it
 
-    def rates_now(self) -> list[float]:
-        """Each run's learning rate at this step."""
+    def _rates_at(self, step: int) -> list[float]:
+        """Each run's learning rate."""
         pairs = zip(self.experiments, self.rates, strict=True)
-        return [experiment.lr(self.step, self.steps) * rate for experiment, rate in pairs]
+        return [experiment.lr(step, self.steps) * rate for experiment, rate in pairs]
 
     def checkpoints(self) -> list[dict]:
         """What Lightning would have saved after the last epoch of each, to go on from, and to test."""
-        self.step -= 1
-        rates = self.rates_now()  # of the last step
-        self.step += 1
-        return [self._checkpoint(run, rate) for run, rate in enumerate(rates)]
+        return [self._checkpoint(run, rate) for run, rate in enumerate(self._rates_at(self.step - 1))]
 
     def _optimizer_state(self, run: int, rate: float) -> dict:
         """Of one run alone."""
-        state = self.optimizers[run].state_dict()
-        state["state"] = {
+        stacked = self.optimizer.state_dict()
+        state = {
             index: {name: value[run].clone() if value.dim() else value.clone() for name, value in moments.items()}
-            for index, moments in self.optimizer.state_dict()["state"].items()
+            for index, moments in stacked["state"].items()
         }
-        for group in state["param_groups"]:
-            group["lr"] = rate
-        return state
+        return {"state": state, "param_groups": [{**group, "lr": rate} for group in stacked["param_groups"]]}
 
     def _checkpoint(self, run: int, rate: float) -> dict:
         experiment = self.experiments[run]
