@@ -49,9 +49,10 @@ from torch import nn
 
 import rivals
 from vaelab import hardware
-from vaelab.evaluation import importance_weights
-from vaelab.run import Parts, Run, make_experiment, prepare
-from vaelab.stacked import Stack
+from vaelab.evaluation.importance import importance_weights
+from vaelab.runs.prepare import make_experiment, prepare
+from vaelab.runs.run import Parts, Run
+from vaelab.training.stacked import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED_VAE = ("experiment=seed/vae",)
@@ -321,8 +322,8 @@ def sweep(rounds: int) -> Iterator[Row]:
 
 BARE = """
 import rivals, torch
-from vaelab.data import ImageData
-data = ImageData("mnist", batch_size=128, eval_batch_size=500, val=0)
+from vaelab.data import ImageDataModule
+data = ImageDataModule("mnist", batch_size=128, eval_batch_size=500, val=0)
 data.setup()
 loop = rivals.BareLoop(data.sets["train"].images, 128)
 loop.epoch(), loop.epoch()

@@ -11,39 +11,42 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vaelab import image_files, noise, tool
+from vaelab import rng
+from vaelab.cli import tools
+from vaelab.data import image_files
+from vaelab.errors import InputError
 
 KINDS = (".npz", ".parquet")
 AT_A_TIME = 1_000
 
 
 def work() -> None:
-    parser = tool.parser(__doc__)
-    tool.add_target(parser, KINDS)
+    parser = tools.parser(__doc__)
+    tools.add_target(parser, KINDS)
     parser.add_argument("--split", choices=["train", "val", "test"], help="of the run's data (default: test)")
-    tool.add_images(parser, "--images")
+    tools.add_images(parser, "--images")
     arguments = parser.parse_args()
-    file = tool.target(arguments, KINDS)
+    file = tools.target(arguments, KINDS)
     if arguments.images and arguments.split:
-        raise ValueError("--split is of the run's own data: leave it out, or --images")
+        raise InputError("--split is of the run's own data: leave it out, or --images")
     if not arguments.images and (arguments.invert or arguments.label is not None):
-        raise ValueError("--invert and --label are for --images: leave them out")
+        raise InputError("--invert and --label are for --images: leave them out")
     split = arguments.split or "test"
     paths = image_files.find(arguments.images or [])
-    experiment, data = tool.open_run(arguments, reads_data=not paths)
+    experiment, data = tools.open_run(arguments, reads_data=not paths)
     if paths:
-        pixels, labels = tool.own_images(arguments, paths, experiment.model)
+        pixels, labels = tools.own_images(arguments, paths, experiment.model)
         names = {"path": np.array([str(path) for path in paths])}
     else:
         images = data.sets[split]
         if not len(images):
-            raise ValueError(f"--split {split}: this run's data hold no such images")
+            raise InputError(f"--split {split}: this run's data hold no such images")
         pixels, labels = images.images, images.labels
         names = {"label": labels.numpy()}
     means, stds = [], []
     parts = zip(pixels.split(AT_A_TIME), labels.split(AT_A_TIME), strict=True)
-    with torch.no_grad(), noise.fixed_noise(experiment.device, noise.EVALUATE):
-        for part, given in tool.progress(list(parts), "codes"):
+    with torch.no_grad(), rng.fixed_noise(experiment.device, rng.EVALUATE):
+        for part, given in tools.progress(list(parts), "codes"):
             q = experiment.model.given(given.to(experiment.device)).encode(
                 data.scale(part, drawn=True).to(experiment.device)
             )
@@ -55,7 +58,7 @@ def work() -> None:
         for kind, short in (("mean", "z"), ("std", "std"))
         for latent in range(codes[kind].shape[1])
     }
-    with tool.writing(file) as part:
+    with tools.writing(file) as part:
         if file.suffix == ".npz":
             np.savez_compressed(part, **codes, **names)
         else:
@@ -64,4 +67,4 @@ def work() -> None:
 
 
 if __name__ == "__main__":
-    tool.main(work)
+    tools.main(work)

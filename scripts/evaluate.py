@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 from yaml import YAMLError
 
-from vaelab import tool
-from vaelab.appraisal import PARTS, Settings, Subject, asked, find
-from vaelab.cells import RESULTS
-from vaelab.results import add_evaluation, read_results
+from vaelab.cli import tools
+from vaelab.errors import InputError
+from vaelab.evaluation.suite import PARTS, EvaluatedModel, Settings, relevant_settings, find
+from vaelab.runs.directory import RESULTS
+from vaelab.runs.results import add_evaluation, read_results
 
 Switches = dataclasses.make_dataclass(
     "Switches", [*((part, bool, part != "amortization") for part in PARTS), ("recompute", bool, False)]
@@ -37,16 +38,16 @@ def options(words: list[str]) -> tuple[Switches, Settings]:
         if name not in every or not equals:
             close = difflib.get_close_matches(name, every, n=1)
             hint = f"did you mean {close[0]}=...?" if close else f"the options are {', '.join(every)}"
-            raise ValueError(f"there is no option {word!r}; {hint}")
+            raise InputError(f"there is no option {word!r}; {hint}")
     made = []
     for kind in (Switches, Settings):
         given = [word for word in words if word.split("=")[0] in names[kind]]
         try:
             made.append(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.from_dotlist(given))))
         except OmegaConfBaseException as error:
-            raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+            raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
         except YAMLError as error:
-            raise ValueError(f"cannot read {' '.join(given)}: write option=value") from error
+            raise InputError(f"cannot read {' '.join(given)}: write option=value") from error
     return tuple(made)
 
 
@@ -75,16 +76,16 @@ def work() -> None:
         for kind in (Switches, Settings)
         for field in dataclasses.fields(kind)
     ]
-    parser = tool.parser(__doc__, epilog="options and their defaults:\n  " + "\n  ".join(defaults))
+    parser = tools.parser(__doc__, epilog="options and their defaults:\n  " + "\n  ".join(defaults))
     parser.add_argument("options", nargs="*", metavar="option=value", help="a part or a setting, from the list below")
     arguments = parser.parse_args()
     switches, settings = options(arguments.options)
     wanted = [part for part in PARTS if getattr(switches, part)]
     known = read_results(arguments.run).get("evaluation", {})  # "error" alone is no answer: that is tried again
     new = [
-        part for part in wanted if switches.recompute or known.get(part, {}).get("asked") != asked(part, settings)
+        part for part in wanted if switches.recompute or known.get(part, {}).get("asked") != relevant_settings(part, settings)
     ]  # fmt: skip
-    subject = Subject(*tool.open_run(arguments), settings, track=tool.progress) if new else None
+    subject = EvaluatedModel(*tools.open_run(arguments), settings, track=tools.progress) if new else None
     for part in wanted:
         if part in new:
             known[part] = find(part, subject)
@@ -94,4 +95,4 @@ def work() -> None:
 
 
 if __name__ == "__main__":
-    tool.main(work)
+    tools.main(work)

@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vaelab import tool
-from vaelab.conditionals import FlowPosterior
-from vaelab.model import LatentVariableModel
+from vaelab.cli import tools
+from vaelab.errors import InputError
+from vaelab.models.posteriors import FlowPosterior
+from vaelab.models.vae import LatentVariableModel
 
 TOLERANCE = 1e-5
 KINDS = ("onnx", "pt2")
@@ -63,8 +64,8 @@ class Decoder(nn.Module):
 
 def example(model: LatentVariableModel, count: int) -> dict[str, tuple[Tensor, ...]]:
     """What encoder and decoder are given for ``count`` images."""
-    labels = tool.labels(model, count, None)
-    z = model.sample_codes(count)
+    labels = tools.labels(model, count, None)
+    z = model.sample_latents(count)
     x = model.given(labels).decode(z).mean
     given = (labels,) if model.classes is not None else ()
     return {"encoder": (x, *given), "decoder": (z, *given)}
@@ -81,7 +82,7 @@ def export(module: nn.Module, inputs: tuple[Tensor, ...], names: tuple[list[str]
                 program, input_names=names[0][: len(inputs)], output_names=names[1], dynamo=True, verbose=False
             )
     except Exception as error:  # torch's exporters raise what they come across in a model's code
-        raise ValueError(f"torch cannot export this model's {stem.name}: {type(error).__name__}") from error
+        raise InputError(f"torch cannot export this model's {stem.name}: {type(error).__name__}") from error
     torch.export.save(program, stem.with_suffix(".pt2"))
     exported.save(stem.with_suffix(".onnx"))
 
@@ -107,17 +108,17 @@ def _outputs(made: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 @torch.no_grad()
 def work() -> None:
-    parser = tool.parser(__doc__, device=False)
+    parser = tools.parser(__doc__, device=False)
     parser.add_argument("folder", type=Path, help="where the four files go")
     parser.add_argument("--force", action="store_true", help="also where they exist")
     arguments = parser.parse_args()
     names = {"encoder": (["x", "labels"], ["mean", "std"]), "decoder": (["z", "labels"], ["image"])}
     for file in (arguments.folder / f"{name}.{kind}" for name in names for kind in KINDS):
         if file.exists() and not arguments.force:
-            raise ValueError(f"{file} exists already and was not touched; take another folder, or --force")
-    model = tool.open_run(arguments, reads_data=False)[0].model
-    if not model.has_continuous_code:
-        raise ValueError("a mixture has no encoder or decoder to export: its components are its decoder's table")
+            raise InputError(f"{file} exists already and was not touched; take another folder, or --force")
+    model = tools.open_run(arguments, reads_data=False)[0].model
+    if not model.has_continuous_latents:
+        raise InputError("a mixture has no encoder or decoder to export: its components are its decoder's table")
     modules = {"encoder": Encoder(model).eval(), "decoder": Decoder(model).eval()}
     if isinstance(model.posterior, FlowPosterior):
         del modules["encoder"]
@@ -129,11 +130,11 @@ def work() -> None:
             export(module, example(model, 3)[name], names[name], stem)
             apart = difference(module, example(model, 7)[name], stem)
             if apart > TOLERANCE:
-                raise ValueError(f"the exported {name} differs from the model by {apart:.1e}; nothing was kept")
+                raise InputError(f"the exported {name} differs from the model by {apart:.1e}; nothing was kept")
             print(f"{arguments.folder / name}.onnx and .pt2, which differ from the model by {apart:.0e} at most")
         for file in Path(draft).iterdir():
             os.replace(file, arguments.folder / file.name)
 
 
 if __name__ == "__main__":
-    tool.main(work)
+    tools.main(work)

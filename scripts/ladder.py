@@ -9,34 +9,36 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from vaelab import figures, noise, tool, walks
-from vaelab.data import ImageData
-from vaelab.experiment import Experiment
-from vaelab.results import read_results
-from vaelab.run import reopen
+from vaelab import rng
+from vaelab.cli import tools
+from vaelab.data.datamodule import ImageDataModule
+from vaelab.plots import image_grids, latent_paths, style
+from vaelab.runs.load import load_run
+from vaelab.runs.results import read_results
+from vaelab.training.module import VAEModule
 
 COLUMNS = 8
 GREYS = 16  # of the pictures: a tenth of the bytes
 BETWEEN = (0, 2)  # the test images that codes are interpolated between
 
 
-def picture(experiment: Experiment, data: ImageData, title: str) -> Image.Image:
+def picture(experiment: VAEModule, data: ImageDataModule, title: str) -> Image.Image:
     """Originals, reconstructions, an interpolation between two codes, and two rows from the prior."""
     model = experiment.model
     images, labels = data.sets["test"][torch.arange(COLUMNS)]
     originals = data.scale(images)
-    with torch.no_grad(), noise.fixed_noise(torch.device("cpu"), experiment.seed, noise.PICTURES):
+    with torch.no_grad(), rng.fixed_noise(torch.device("cpu"), experiment.seed, rng.PLOTS):
         given = model.given(labels)
         rows = {"original": originals, "reconstruction": given.reconstruct(given.encode(originals))}
-        if model.has_continuous_code and model.classes is None:
+        if model.has_continuous_latents and model.classes is None:
             first, last = model.encode(originals[list(BETWEEN)]).mean
-            rows["interpolation"] = model.decode(walks.linear(first, last, COLUMNS)).mean
+            rows["interpolation"] = model.decode(latent_paths.linear(first, last, COLUMNS)).mean
         for row in ("samples", " "):
-            z = model.sample_codes(COLUMNS)
+            z = model.sample_latents(COLUMNS)
             if model.classes is not None:  # the same code with one label after the other
                 z, labels = z[:1].expand_as(z), torch.arange(COLUMNS) % model.classes
             rows[row] = model.given(labels).decode(z).mean
-    drawn = Image.fromarray(figures.pixels(figures.rows(rows, title)))
+    drawn = Image.fromarray(style.pixels(image_grids.labelled_rows(rows, title)))
     return drawn.convert("L").quantize(GREYS)
 
 
@@ -60,10 +62,10 @@ def work() -> None:
     print("| run | overrides | latent | squared error | elbo | nll | posterior σ |\n|---|---|---|---|---|---|---|")
     for directory in arguments.runs:
         results = read_results(directory)
-        drawn = picture(*reopen(directory), directory.name)
+        drawn = picture(*load_run(directory), directory.name)
         drawn.save(arguments.to / f"{directory.name}.png", optimize=True)
         print(row(directory.name, results), flush=True)
 
 
 if __name__ == "__main__":
-    tool.main(work)
+    tools.main(work)

@@ -9,8 +9,12 @@ error is printed, and its ELBO in nats where the model has one: images unlike th
 
 import torch
 
-from vaelab import figures, image_files, noise, tool
-from vaelab.evaluation import bounds, squared_error
+from vaelab import rng
+from vaelab.cli import tools
+from vaelab.data import image_files
+from vaelab.errors import InputError
+from vaelab.evaluation.bounds import bounds, squared_error
+from vaelab.plots import image_grids
 
 KINDS = (".png",)
 ROW = 10
@@ -19,20 +23,20 @@ SAMPLES = 100
 
 
 def work() -> None:
-    parser = tool.parser(__doc__)
-    tool.add_target(parser, KINDS)
-    tool.add_images(parser, "images")
+    parser = tools.parser(__doc__)
+    tools.add_target(parser, KINDS)
+    tools.add_images(parser, "images")
     arguments = parser.parse_args()
-    file = tool.target(arguments, KINDS)
+    file = tools.target(arguments, KINDS)
     paths = image_files.find(arguments.images)
     if len(paths) > MOST:
-        raise ValueError(
+        raise InputError(
             f"a picture holds at most {MOST} images, got {len(paths)}: name fewer, or take scripts/encode.py"
         )
-    experiment, data = tool.open_run(arguments, reads_data=False)
-    pixels, labels = tool.own_images(arguments, paths, experiment.model)
+    experiment, data = tools.open_run(arguments, reads_data=False)
+    pixels, labels = tools.own_images(arguments, paths, experiment.model)
     originals, shown, lines = [], [], []
-    with torch.no_grad(), noise.fixed_noise(labels.device, noise.EVALUATE):
+    with torch.no_grad(), rng.fixed_noise(labels.device, rng.EVALUATE):
         for part, given in zip(pixels.split(ROW), labels.split(ROW), strict=True):
             model, x = experiment.model.given(given), data.scale(part, drawn=True).to(given.device)
             inference = model(x, SAMPLES)
@@ -46,12 +50,12 @@ def work() -> None:
     rows = {}
     for number, (row, back) in enumerate(zip(originals, shown, strict=True)):
         rows[f"originals {number * ROW + 1}"], rows[f"reconstructions {number * ROW + 1}"] = row, back
-    with tool.writing(file) as part:
-        figures.rows(rows).savefig(part)
+    with tools.writing(file) as part:
+        image_grids.labelled_rows(rows).savefig(part)
     for path, line in zip(paths, lines, strict=True):
         print(f"{path}: {line}")
     print(file)
 
 
 if __name__ == "__main__":
-    tool.main(work)
+    tools.main(work)

@@ -6,8 +6,8 @@ Also while it is still running, or after it was cut off; the end of a sweep does
 import argparse
 from pathlib import Path
 
-from vaelab import cells, tool
-from vaelab.report import report
+from vaelab.cli import tools
+from vaelab.sweeps.report import report
 
 
 def work() -> None:
@@ -20,11 +20,11 @@ def work() -> None:
     to = arguments.to
     if to is None:
         names = "+".join(sorted(sweep.resolve().name for sweep in arguments.sweeps))
-        several = Path("outputs") / "reports" / cells.directory_name([names])
+        several = Path("outputs") / "reports" / names.directory_name([names])
         to = arguments.sweeps[0] if len(arguments.sweeps) == 1 else several
     report(arguments.sweeps, to, pictures=not arguments.no_pictures)
     print((to / "sweep.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    tool.main(work)
+    tools.main(work)

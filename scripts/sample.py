@@ -13,10 +13,13 @@ import math
 import numpy as np
 import torch
 
-from vaelab import figures, noise, tool
+from vaelab import rng
 from vaelab.checks import number, whole
-from vaelab.evaluation import prior_images
-from vaelab.priors import StandardNormal
+from vaelab.cli import tools
+from vaelab.errors import InputError
+from vaelab.models.priors import StandardNormal
+from vaelab.models.vae import sample_images
+from vaelab.plots import image_grids
 
 KINDS = (".png", ".npy", ".pt")
 AT_A_TIME = 1_000
@@ -24,8 +27,8 @@ GRID = 1_024  # images at most
 
 
 def work() -> None:
-    parser = tool.parser(__doc__)
-    tool.add_target(parser, KINDS)
+    parser = tools.parser(__doc__)
+    tools.add_target(parser, KINDS)
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--temperature", type=float, default=1.0, help="factor on the prior's standard deviation")
     parser.add_argument("--label", type=int, help="of a conditional model: the class; without it, one after the other")
@@ -35,25 +38,25 @@ def work() -> None:
     count = whole("--count", arguments.count)
     temperature = number("--temperature", arguments.temperature)
     whole("--seed", arguments.seed, 0)
-    file = tool.target(arguments, KINDS)
+    file = tools.target(arguments, KINDS)
     if file.suffix == ".png" and count > GRID:
-        raise ValueError(f"a grid holds at most {GRID} images, got --count {count}: take .npy or .pt")
-    model = tool.open_run(arguments, reads_data=False)[0].model
+        raise InputError(f"a grid holds at most {GRID} images, got --count {count}: take .npy or .pt")
+    model = tools.open_run(arguments, reads_data=False)[0].model
     if temperature != 1 and not isinstance(model.prior, StandardNormal):
-        raise ValueError(f"--temperature is for prior=normal, and this run has {type(model.prior).__name__}")
-    labels = tool.labels(model, count, arguments.label)
-    with torch.no_grad(), noise.fixed_noise(labels.device, arguments.seed, noise.PICTURES):
-        parts = tool.progress(labels.split(AT_A_TIME), "samples")
-        images = torch.cat([prior_images(model, part, arguments.noise, temperature).cpu() for part in parts])
-    with tool.writing(file) as part:
+        raise InputError(f"--temperature is for prior=normal, and this run has {type(model.prior).__name__}")
+    labels = tools.labels(model, count, arguments.label)
+    with torch.no_grad(), rng.fixed_noise(labels.device, arguments.seed, rng.PLOTS):
+        parts = tools.progress(labels.split(AT_A_TIME), "samples")
+        images = torch.cat([sample_images(model, part, arguments.noise, temperature).cpu() for part in parts])
+    with tools.writing(file) as part:
         if file.suffix == ".npy":
             np.save(part, images.numpy())
         elif file.suffix == ".pt":
             torch.save(images, part)
         else:
-            figures.samples(images, columns=math.ceil(math.sqrt(count))).savefig(part)
+            image_grids.grid(images, columns=math.ceil(math.sqrt(count))).savefig(part)
     print(file)
 
 
 if __name__ == "__main__":
-    tool.main(work)
+    tools.main(work)

@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from vaelab import figures
+from vaelab.plots import training_curves
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "beta"
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="the file to write")
     picture = parser.parse_args().picture
     betas = {path.stem: instantiate(OmegaConf.load(path)) for path in sorted(CONF.glob("*.yaml"))}
-    figures.schedules(betas).savefig(picture)
+    training_curves.schedules(betas).savefig(picture)
 
 
 if __name__ == "__main__":

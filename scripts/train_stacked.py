@@ -24,11 +24,17 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaelab import cells, hardware, results, tool
-from vaelab.checkpoints import AtomicCheckpointIO
-from vaelab.command_line import MULTIRUN, explain, with_sweep_directory
-from vaelab.run import Run, begin, check_options, load_data, make_experiment, refusing
-from vaelab.stacked import Stack, check_stackable
+from vaelab import files, hardware
+from vaelab.cli import tools
+from vaelab.cli.arguments import MULTIRUN, explain, with_sweep_directory
+from vaelab.errors import InputError, refusing
+from vaelab.runs import directory
+from vaelab.runs.prepare import begin, check_options, load_data, make_experiment
+from vaelab.runs.run import Run
+from vaelab.runs.stacking import check_stackable
+from vaelab.sweeps import names
+from vaelab.training.checkpoints import AtomicCheckpointIO
+from vaelab.training.stacked import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -40,36 +46,36 @@ def work() -> None:
         print(__doc__)
         return
     with ExitStack() as locks:
-        runs = [run for run in jobs(words) if locks.enter_context(cells.held(run.directory / cells.LOCK))]
+        runs = [run for run in jobs(words) if locks.enter_context(locks.locked(run.directory / directory.LOCK))]
         try:
             with refusing():
-                train([run for run in runs if not (run.directory / results.COMPOSED).exists()])
+                train([run for run in runs if not (run.directory / directory.COMPOSED).exists()])
         finally:
             for run in runs:
-                cells.release(run.directory)
+                directory.release(run.directory)
     sys.exit(subprocess.run([sys.executable, str(ROOT / "train.py"), "-m", *words]).returncode)
 
 
 def jobs(words: list[str]) -> list[Run]:
     """Those of the sweep that ``words`` mean."""
     if not any(word.startswith("name=") for word in words):
-        raise ValueError("the sweep needs a name, which its directory is called by: name=...")
+        raise InputError("the sweep needs a name, which its directory is called by: name=...")
     _, sweep = with_sweep_directory(words)
     try:
         overrides = OverridesParser.create().parse_overrides(words)
         for override in overrides:  # train.py's jobs would be others, or elsewhere
             if override.key_or_group.startswith(("hydra/sweeper", "hydra.sweeper", "hydra.sweep.subdir", "hydra.job")):
-                raise ValueError(f"stacked runs cannot take {override.input_line}: leave it out")
+                raise InputError(f"stacked runs cannot take {override.input_line}: leave it out")
         overrides = [override for override in overrides if not override.is_hydra_override()]
         found = []
         for job in BasicSweeper.split_arguments(overrides, None)[0]:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 config = OmegaConf.to_container(compose("config", overrides=job), resolve=True)
-            directory = sweep / cells.job_name(job, config["seed"], ["name"])
+            directory = sweep / names.job_name(job, config["seed"], ["name"])
             config["name"] = directory.name
             found.append(Run(config, job, {}, directory, multirun=True))
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explain(error, CONF)) from error
+        raise InputError(explain(error, CONF)) from error
     check_stackable([run.config for run in found])
     return found
 
@@ -82,7 +88,7 @@ def train(runs: list[Run]) -> None:
         check_options(run.config)
     config = runs[0].config
     device = hardware.resolve(config["trainer"]["accelerator"])
-    hardware.spare_process()
+    hardware.tune_process()
     data = load_data(config)
     experiments = []
     for run in runs:
@@ -101,22 +107,22 @@ def train(runs: list[Run]) -> None:
         told = [loss for loss in losses if math.isfinite(loss)] or losses
         print(f"epoch {epoch + 1:3d}/{epochs}  {len(runs)} runs  loss {min(told):.2f} to {max(told):.2f}  "
               f"{pace:.2f} s/epoch", flush=True)  # fmt: skip
-    for run, row, checkpoint in zip(runs, rows, stack.checkpoints(), strict=True):
+    for run, row, checkpoint in zip(runs, rows, stack.checkpoint_callbacks(), strict=True):
         weights = checkpoint["state_dict"].values()
         finite = all(math.isfinite(figures["train/loss"]) for figures in row)
         if not finite or not all(weight.isfinite().all() for weight in weights):
             print(f"{run.directory.name}: diverged, so it is not saved, but trained alone")
             continue
-        results.claim(run.directory, resumes=True)
+        directory.claim(run.directory, resumes=True)
         table = io.StringIO()
         writer = csv.DictWriter(table, row[0])
         writer.writeheader()
         writer.writerows(row)
-        results.write_text(run.directory / "metrics.csv", table.getvalue())
-        AtomicCheckpointIO().save_checkpoint(checkpoint, run.directory / cells.LAST)
-        results.describe_composition(run.directory, run.config, run.overrides)
+        files.write_text(run.directory / "metrics.csv", table.getvalue())
+        AtomicCheckpointIO().save_checkpoint(checkpoint, run.directory / directory.LAST)
+        directory.write_composition(run.directory, run.config, run.overrides)
     torch.cuda.empty_cache()  # for the processes that test
 
 
 if __name__ == "__main__":
-    tool.main(work)
+    tools.main(work)

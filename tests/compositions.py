@@ -6,8 +6,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from vaelab.data import ImageData
-from vaelab.experiment import Experiment
+from vaelab.data.datamodule import ImageDataModule
+from vaelab.training.module import VAEModule
 
 CONF = ROOT / "conf"
 
@@ -22,18 +22,18 @@ def composed(*overrides: str) -> dict:
     return OmegaConf.to_container(config, resolve=True)
 
 
-def experiment(config: dict) -> Experiment:
+def experiment(config: dict) -> VAEModule:
     parts = (instantiate(config[part], _convert_="all") for part in ("model", "loss", "beta", "optimizer", "lr"))
-    return Experiment(*parts)
+    return VAEModule(*parts)
 
 
-def module_of(*overrides: str) -> Experiment:
+def module_of(*overrides: str) -> VAEModule:
     """Small and reproducible."""
     torch.manual_seed(0)
     return experiment(composed("latent=3", "network.hidden=[16]", *overrides))
 
 
-def small_data(**options) -> ImageData:
-    return ImageData(
+def small_data(**options) -> ImageDataModule:
+    return ImageDataModule(
         "mnist5k", **{"batch_size": 64, "eval_batch_size": 100, "val": 100, "train": 256, "test": 150, **options}
     )

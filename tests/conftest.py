@@ -15,8 +15,6 @@ import pytest
 import torch
 from small_models import IMAGE, PIXELS
 
-from vaelab import classifier
-
 ROOT = Path(__file__).resolve().parents[1]
 
 # A few hundred real digits that need no download, and a small network: a run of some seconds.

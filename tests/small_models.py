@@ -7,22 +7,23 @@ import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
-from vaelab.conditionals import BernoulliLikelihood, GaussianLikelihood, GaussianPosterior
-from vaelab.exact import ProbabilisticPCA
-from vaelab.model import LatentVariableModel
-from vaelab.networks import mlp_decoder, mlp_encoder
-from vaelab.priors import StandardNormal
+from vaelab.models.closed_form import ProbabilisticPCA
+from vaelab.models.likelihoods import BernoulliLikelihood, GaussianLikelihood
+from vaelab.models.networks import mlp_decoder, mlp_encoder
+from vaelab.models.posteriors import GaussianPosterior
+from vaelab.models.priors import StandardNormal
+from vaelab.models.vae import LatentVariableModel
 
 IMAGE = (1, 4, 4)
 PIXELS = math.prod(IMAGE)
 
 
 def encoder(outputs: int) -> nn.Module:
-    return mlp_encoder(outputs, image=IMAGE, hidden=[8])
+    return MLP(IMAGE, [8]).encoder(outputs)
 
 
 def decoder(latent: int, channels: int) -> nn.Module:
-    return mlp_decoder(latent, channels, image=IMAGE, hidden=[8])
+    return MLP(IMAGE, [8]).decoder(latent, channels)
 
 
 def vae(latent: int = 3) -> LatentVariableModel:
@@ -35,16 +36,16 @@ def probabilistic_pca(x: torch.Tensor, latent: int) -> tuple[ProbabilisticPCA, n
     """The maximum-likelihood solution for ``x`` in float64, and scikit-learn's log p(x) per image."""
 
     def linear_encoder(outputs: int) -> nn.Module:
-        return mlp_encoder(outputs, image=IMAGE, hidden=[])
+        return MLP(IMAGE, []).encoder(outputs)
 
     def linear_decoder(latent: int, channels: int) -> nn.Module:
-        return mlp_decoder(latent, channels, image=IMAGE, hidden=[])
+        return MLP(IMAGE, []).decoder(latent, channels)
 
     model = ProbabilisticPCA(
         GaussianPosterior(linear_encoder, latent),
         GaussianLikelihood(linear_decoder, latent, mean="identity"),
         StandardNormal(latent),
     ).double()
-    model.initialise(x, torch.Generator())
+    model.start_from_images(x, torch.Generator())
     pca = PCA(latent, svd_solver="full").fit(x.flatten(1).numpy())
     return model, pca.score_samples(x.flatten(1).numpy())

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vaelab.cells import RESULTS, directory_name
+from vaelab.runs.directory import RESULTS
+from vaelab.sweeps.names import directory_name
 
 
 def figures(latent: float, beta: float, seed: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ import pytest
 from conftest import ROOT, SMALL, start, train
 from test_multirun import jobs, same_outcome, table
 
-from vaelab.cells import LAST, RESULTS
+from vaelab.runs.directory import LAST, RESULTS
 
 pytestmark = pytest.mark.engine
 

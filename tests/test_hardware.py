@@ -89,5 +89,5 @@ def test_every_network_of_a_model_is_compiled(words, networks, monkeypatch):
 def test_no_library_is_loaded_to_look_for_gpus_at_every_step(monkeypatch):
     """Where Lightning's variable is set torch does so in every call of an optimizer."""
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    hardware.spare_process()
+    hardware.tune_process()
     assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ

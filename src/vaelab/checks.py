@@ -3,19 +3,7 @@
 import math
 from collections.abc import Collection
 
-
-class Refused(Exception):
-    """What the user asked for cannot be done; the message is the one line that says why and what to do."""
-
-
-class Interrupted(Refused):
-    """The user or the system ended the run: no other job is to be begun."""
-
-
-def cannot_use(error: OSError) -> str:
-    """What the file system objected to, in one line."""
-    place = error.filename or "a file"
-    return f"cannot use {place}: {error.strerror}; choose another place with name=... or hydra.run.dir=..."
+from vaelab.errors import InputError
 
 
 def whole(name: str, value: object, minimum: int = 1) -> int:
@@ -26,10 +14,10 @@ def whole(name: str, value: object, minimum: int = 1) -> int:
     >>> whole("latent", 0)
     Traceback (most recent call last):
     ...
-    ValueError: latent must be a whole number of at least 1, got 0
+    vaelab.errors.InputError: latent must be a whole number of at least 1, got 0
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+        raise InputError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
     return value
 
 
@@ -41,7 +29,7 @@ def number(name: str, value: object, minimum: float = 0.0, *, above: bool = Fals
     >>> number("beta.weight", float("nan"))
     Traceback (most recent call last):
     ...
-    ValueError: beta.weight must be a finite number of at least 0, got nan
+    vaelab.errors.InputError: beta.weight must be a finite number of at least 0, got nan
     """
     bound = "above" if above else "of at least"
     if (
@@ -51,14 +39,14 @@ def number(name: str, value: object, minimum: float = 0.0, *, above: bool = Fals
         or value < minimum
         or (above and value == minimum)
     ):
-        raise ValueError(f"{name} must be a finite number {bound} {minimum:g}, got {value!r}")
+        raise InputError(f"{name} must be a finite number {bound} {minimum:g}, got {value!r}")
     return float(value)
 
 
 def flag(name: str, value: object) -> bool:
     """``value`` as true or false: a word such as "ja" is true to Python and would pass unnoticed."""
     if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, got {value!r}")
+        raise InputError(f"{name} must be true or false, got {value!r}")
     return value
 
 
@@ -68,8 +56,8 @@ def one_of(name: str, value: object, words: Collection[str]) -> str:
     >>> one_of("data.binarize", "yes", ("none", "dynamic"))
     Traceback (most recent call last):
     ...
-    ValueError: data.binarize must be one of none, dynamic, got 'yes'
+    vaelab.errors.InputError: data.binarize must be one of none, dynamic, got 'yes'
     """
     if not isinstance(value, str) or value not in words:
-        raise ValueError(f"{name} must be one of {', '.join(words)}, got {value!r}")
+        raise InputError(f"{name} must be one of {', '.join(words)}, got {value!r}")
     return value

@@ -10,11 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from lightning.pytorch.plugins.precision import MixedPrecision, Precision
-from torch import nn
 
-from vaelab.cells import held
 from vaelab.checks import one_of, whole
+from vaelab.errors import InputError
+from vaelab.locks import locked
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _pinned = ExitStack()  # holds this process's GPU until it ends
@@ -22,19 +21,7 @@ COMPILE = ("default", "reduce-overhead", "max-autotune")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
-class Bfloat16Products(MixedPrecision):
-    """bf16-mixed that clips gradients under fused optimizers too.
-
-    Lightning refuses that for the sake of loss scaling, which float16 needs and bfloat16 has not.
-    """
-
-    def __init__(self, device: str) -> None:
-        super().__init__("bf16-mixed", device)
-
-    clip_gradients = Precision.clip_gradients
-
-
-def spare_process() -> None:
+def tune_process() -> None:
     """Keep this process from what would cost time at every step; before its first product, so that threads inherit it.
 
     The gradients of pixels that are never lit get ever smaller, and arithmetic on denormal numbers is many times
@@ -51,15 +38,15 @@ def spare_process() -> None:
 
 
 def check_accelerator(accelerator: str) -> str:
-    """``accelerator`` as Lightning names it (cpu, gpu, mps, auto), or a ValueError where the machine lacks it."""
+    """``accelerator`` as Lightning names it (cpu, gpu, mps, auto), or an InputError where the machine lacks it."""
     one_of("trainer.accelerator", accelerator, ("auto", "cpu", "gpu", "mps"))
     if accelerator == "gpu" and not torch.cuda.is_available():
-        raise ValueError(
+        raise InputError(
             f"accelerator={accelerator}: torch {torch.__version__} sees no CUDA or ROCm GPU on this machine; "
             "take accelerator=cpu, accelerator=auto or, for several processes without a GPU, accelerator=ddp_cpu"
         )
     if accelerator == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(
+        raise InputError(
             f"accelerator={accelerator}: this machine has no Apple GPU that torch {torch.__version__} sees; "
             "take accelerator=cpu or accelerator=auto"
         )
@@ -82,7 +69,7 @@ def count_processes(accelerator: str, devices: int | str) -> int:
         return max(1, available)
     count = whole("trainer.devices", devices)
     if resolve(accelerator) == "cuda" and count > available:
-        raise ValueError(f"trainer.devices={count}: this machine has {available} GPU(s); take at most that many")
+        raise InputError(f"trainer.devices={count}: this machine has {available} GPU(s); take at most that many")
     return count
 
 
@@ -101,7 +88,7 @@ def pin_gpu(folder: Path | None = None) -> str | None:
     folder = folder or Path(tempfile.gettempdir()) / f"vaelab-gpus-{user}"
     own = os.getpid() % count  # where all are taken, they are shared
     for name in (*names, names[own]):
-        if _pinned.enter_context(held(folder / f"{name.replace('/', '-')}.lock")):
+        if _pinned.enter_context(locked(folder / f"{name.replace('/', '-')}.lock")):
             break
     os.environ["CUDA_VISIBLE_DEVICES"] = name
     return name
@@ -120,20 +107,11 @@ def resolve_precision(precision: str, accelerator: str) -> str:
 
 
 def check_compile(mode: str | None) -> None:
-    """A ValueError where torch.compile has no such ``mode``, or lacks what it needs; None: it is not used."""
+    """An InputError where torch.compile has no such ``mode``, or lacks what it needs; None: it is not used."""
     if mode is not None:
         one_of("trainer.compile", mode, COMPILE)
         if not any(map(shutil.which, ("c++", "g++", "clang++"))):
-            raise ValueError(f"trainer.compile={mode} needs a C++ compiler, and this machine has none: take null")
-
-
-def compile_networks(model: nn.Module, mode: str | None) -> None:
-    """Encoder and decoder by torch.compile from their first batch on, which takes some ten seconds; None: not."""
-    if mode is None:
-        return
-    for piece in model.modules():
-        if isinstance(network := getattr(piece, "network", None), nn.Module):
-            network.compile(mode=mode)
+            raise InputError(f"trainer.compile={mode} needs a C++ compiler, and this machine has none: take null")
 
 
 def cpu_has_bf16() -> bool:

@@ -1,0 +1,223 @@
+"""The command line of training: composes the configuration, starts runs and sweeps, and prints errors in one line.
+
+What a run does is in `vaelab.runs`, whose heavy imports wait until there is something to run.
+"""
+
+import os
+import shlex
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import vaelab
+from vaelab.cli.arguments import (
+    CONF,
+    check_name,
+    is_multirun,
+    remove_empty,
+    with_overrides_of_resumed_run,
+    with_sweep_directory,
+)
+from vaelab.cli.messages import explain, fail, help_text, print_bug, say
+from vaelab.errors import InputError, Interrupted, VaelabError, describe_os_error, one_line
+from vaelab.locks import locked
+from vaelab.runs.directory import LOCK, release
+from vaelab.runs.options import NOT_TRAINING, differences
+from vaelab.runs.results import RunState, commit, missing_parts, read_state
+from vaelab.sweeps.names import job_name
+
+PLACE = "choose another place with name=... or hydra.run.dir=..."
+
+
+class JobFailed(Exception):
+    """A job of a sweep failed, and its error is printed; Hydra goes on with the others."""
+
+
+def main() -> None:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        return say(help_text(CONF))
+    try:
+        check_name(sys.argv[1:])
+        sys.argv[1:] = with_overrides_of_resumed_run(sys.argv[1:])
+        if is_multirun(sys.argv[1:]):
+            return sweep()
+        compose()
+    except VaelabError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted")
+    except (HydraException, OmegaConfBaseException) as error:
+        fail(explain(error, CONF))
+    except OSError as error:  # Hydra makes the directory before the project's own checks
+        fail(f"{describe_os_error(error)}; {PLACE}")
+
+
+def sweep() -> None:
+    """A multirun: its jobs, then its report, also where jobs failed."""
+    sys.argv[1:], directory = with_sweep_directory(sys.argv[1:])
+    is_new = directory is not None and not directory.exists()
+    if any(argument.startswith("hydra/launcher=") for argument in sys.argv):
+        # As for Ctrl-C, so that a launcher stops the processes that it started.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    wrong = ""
+    try:
+        compose()
+    except JobFailed as error:
+        wrong = f"a job of the sweep failed, the others went on; the first to fail: {error}"
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        fail(f"interrupted{'' if directory is None else '; the same command goes on with the sweep'}")
+    except (HydraException, OmegaConfBaseException):
+        if directory is not None and is_new:
+            remove_empty(directory)
+        raise
+    except Exception as error:
+        wrong = _why_the_sweep_ended(error)
+    if directory is not None and directory.is_dir():
+        report(directory)
+    if wrong:
+        fail(wrong)
+
+
+def _why_the_sweep_ended(error: Exception) -> str:
+    """Of an exception outside the jobs: a launcher's or a sweeper's."""
+    if "Unknown plugin class" in str(error):
+        return "this launcher or sweeper is not installed: pip install '.[slurm]', '.[ray]' or '.[search]'"
+    if not isinstance(error, (VaelabError, OSError)):
+        print_bug(error)
+    return f"the sweep ended early: {type(error).__name__}: {one_line(error)[:300]}; the same command goes on with the sweep"
+
+
+@dataclass
+class Job:
+    """What Hydra composed: one run, in plain values."""
+
+    values: dict
+    overrides: list[str]
+    choices: dict[str, str]
+    directory: Path
+    multirun: bool
+    side_by_side: bool
+
+
+def _job(config: DictConfig) -> Job:
+    composed = HydraConfig.get()
+    values = OmegaConf.to_container(config, resolve=True)
+    multirun = composed.mode == RunMode.MULTIRUN
+    side_by_side = multirun and not composed.launcher["_target_"].endswith(".BasicLauncher")
+    if multirun and "optuna" in composed.sweeper["_target_"] and not values["data"]["val"]:
+        fail("a search is for the largest validation bound, and data.val=0 leaves no validation: take data.val=5000")
+    directory, here = Path(composed.runtime.output_dir), Path.cwd()
+    overrides = list(composed.overrides.task)
+    if multirun:
+        if composed.sweep.subdir == ".":  # else the user says which
+            elsewhere = ("name", *composed.job.config.override_dirname.exclude_keys)
+            directory /= job_name(overrides, values["seed"], elsewhere)
+        values["name"] = directory.name
+    directory = directory.relative_to(here) if directory.is_relative_to(here) else directory
+    choices = {group: member for group, member in composed.runtime.choices.items() if "/" not in group}
+    return Job(values, overrides, choices, directory, multirun, side_by_side)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def compose(config: DictConfig) -> float | None:
+    """One job; a search maximises what it returns."""
+    job = _job(config)
+    directory = job.directory
+    # Empty folders that were there before are the user's to keep.
+    is_ours = not directory.is_dir() or directory.stat().st_ctime >= vaelab.STARTED
+    try:
+        return run_job(job)
+    except Interrupted as error:
+        if not job.multirun or not job.side_by_side:
+            if not job.multirun:
+                release(directory, is_ours)
+            fail(f"{error}{'; the same command goes on with the sweep' if job.multirun else ''}")
+        raise
+    except VaelabError as error:
+        if not job.multirun:
+            release(directory, is_ours)
+            fail(str(error))  # an exit, not an exception: Hydra would add lines of its own
+        print(f"error: {directory}: {error}", file=sys.stderr)
+        raise JobFailed(str(error)) from error
+    except Exception as error:
+        print_bug(error)
+        if not job.multirun:
+            release(directory, is_ours)
+            sys.exit(1)
+        line = f"{type(error).__name__}: {one_line(error)}"
+        print(f"error: {directory}: {line}", file=sys.stderr)
+        raise JobFailed(line) from error
+
+
+def run_job(job: Job) -> float | None:
+    """Train, or finish, or skip the job, whatever its directory asks for."""
+    directory = job.directory
+    with locked(directory / LOCK) as is_free:
+        if not is_free and job.multirun:
+            say(f"{directory}: another process is at work in it, which this one leaves it to")
+            return None
+        if not is_free:
+            raise InputError(f"{directory}: another process is at work in it; nothing was touched")
+        state = read_state(directory)
+        is_complete = job.multirun and state.is_complete
+        if is_complete:
+            check_same(state, job.values)
+            if not missing_parts(state.results or {}, job.values):
+                return validation_objective(state)
+        from vaelab.runs.fit import evaluate_finished
+        from vaelab.runs.processes import launch
+        from vaelab.runs.run import Run
+
+        run = Run(job.values, job.overrides, job.choices, directory, job.multirun, job.side_by_side)
+        (evaluate_finished if is_complete else launch)(run)
+        return validation_objective(read_state(directory))
+
+
+def check_same(state: RunState, config: dict) -> None:
+    """Say that a job is complete already; an InputError where it is so with another configuration."""
+    results = state.results or {}
+    there = results.get("config", {})
+    changed = differences(there, config, NOT_TRAINING)
+    if changed:
+        raise InputError(
+            f"complete already, but with {'; '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}; "
+            "nothing was touched: delete it to have it made anew, or take another place with name=..."
+        )
+    notes = [f"with other settings: {'; '.join(changed)}"] if (changed := differences(there, config)) else []
+    if (old := results.get("commit")) != (new := commit()):
+        notes.append(f"made by commit {str(old)[:12]}, this is {str(new)[:12]}")
+    say(f"{state.directory.name}: complete already{''.join(f', {note}' for note in notes)}")
+
+
+def validation_objective(state: RunState) -> float | None:
+    """What a search maximises: the validation's ELBO at beta = 1, or where there is none the negative distortion."""
+    found = (state.results or {}).get("validation", {})
+    return found.get("elbo", -found["distortion"] if "distortion" in found else None)
+
+
+def report(directory: Path) -> None:
+    """The sweep's tables and plots; an error here is printed and spoils nothing."""
+    from vaelab.runs.console import log_to_console
+    from vaelab.sweeps import report as reports
+
+    log_to_console(quiet=True)  # not to the last job's train.log
+    try:
+        found = reports.report([directory], directory)
+    except Exception as error:
+        if not isinstance(error, (VaelabError, OSError)):
+            print_bug(error)
+        again = f"python scripts/report.py {shlex.quote(str(directory))}"
+        print(f"no report: {one_line(error)}; try again with {again}", file=sys.stderr)
+    else:
+        say(f"{reports.counted(found)}: {directory / 'sweep.md'}")

@@ -1,0 +1,27 @@
+"""The exceptions that end a command with one line; every other exception is a bug and keeps its traceback."""
+
+
+class VaelabError(Exception):
+    """Ends the command; its message is the one line that the command line prints."""
+
+
+class InputError(VaelabError, ValueError):
+    """The user's input is wrong: the message says what was wrong, what was expected and what to type instead."""
+
+
+class RunFailed(VaelabError):
+    """A run could not be finished though its input was right: its loss diverged, or the disk is full."""
+
+
+class Interrupted(VaelabError):
+    """The user or the system ended the run; no other job is to be started."""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of ``error`` without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def describe_os_error(error: OSError) -> str:
+    """Which file the system could not use, and why, in one line."""
+    return f"cannot use {error.filename or 'a file'}: {error.strerror or error}"

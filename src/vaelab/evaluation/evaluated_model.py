@@ -1,0 +1,57 @@
+"""The model under evaluation: what plots and metrics are made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaelab.data.datamodule import ImageDataModule
+from vaelab.models.contracts import Model, Objective
+
+BATCH = 500  # images
+
+
+@dataclass
+class EvaluatedModel:
+    """A model in evaluation mode with its data and with what it was trained for.
+
+    **Arguments**
+        model: in evaluation mode.
+        data: with its images read.
+        objective: what was minimised.
+        beta: the KL term's weight at the end of the training.
+        seed: of the noise in the evaluation.
+    """
+
+    model: Model
+    data: ImageDataModule
+    objective: Objective
+    beta: float
+    seed: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether latents are drawn from a density, so that the posterior has a standard deviation."""
+        return self.model.has_bound and self.model.has_continuous_latents
+
+    def batches(self, split: str, limit: int | None = None, size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of the first ``limit`` images of a split, with labels, on the model's device."""
+        images = self.data.sets[split]
+        for indices in torch.arange(min(len(images), limit or len(images))).split(size):
+            x, labels = images[indices]
+            yield self.data.scale(x, drawn=True).to(self.device), labels.to(self.device)
+
+    def first(self, split: str, limit: int) -> tuple[Tensor, Tensor]:
+        """The first ``limit`` images ``(N, C, H, W)`` and labels ``(N,)`` of a split."""
+        images, labels = zip(*self.batches(split, limit), strict=True)
+        return torch.cat(images), torch.cat(labels)
+
+    def posterior_means(self, split: str, limit: int) -> tuple[Tensor, Tensor]:
+        """Posterior means ``(N, D)`` and labels ``(N,)`` of the first ``limit`` images of a split."""
+        pairs = [(self.model.given(labels).encode(x).mean, labels) for x, labels in self.batches(split, limit)]
+        return torch.cat([means for means, _ in pairs]), torch.cat([labels for _, labels in pairs])

@@ -1,0 +1,262 @@
+"""What torch.distributions lacks, and the shapes that this field uses: one event per image or per vector of latents.
+
+torch's argument validation costs as much as the arithmetic of a training step, and it refuses grey pixels for a
+Bernoulli. It is switched off here for each object, and nowhere globally.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    ContinuousBernoulli,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+    constraints,
+)
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
+
+from vaelab.errors import InputError
+
+# The smallest log variance: a standard deviation of 3e-7. Where no KL term keeps the variance up, as at β = 0, it falls
+# until it underflows, and then 0 times an infinite rate is nan.
+MIN_LOG_VARIANCE = -30.0
+# Factors of at least 1/2 in a product: it is at least 2^-120, and float32 reaches down to 2^-126.
+FACTORS_IN_PRODUCT = 120
+
+
+@contextmanager
+def unvalidated() -> Iterator[None]:
+    """Distributions that are made in the block do not validate their arguments, nor do the parts they are made of."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
+
+
+def joint(distribution: Distribution, event_dims: int) -> Independent:
+    """The last ``event_dims`` batch dimensions as one event: log densities are summed over them."""
+    return Independent(distribution, event_dims, validate_args=False)
+
+
+def factors(distribution: Distribution) -> Distribution:
+    """The distributions of the single latents, batch ``(..., D)``, of a product over latents ``Independent(..., 1)``.
+
+    **Raises**
+        InputError: a piece sets ``is_product`` and returns something else.
+    """
+    if not isinstance(distribution, Independent) or distribution.reinterpreted_batch_ndims != 1:
+        raise InputError(
+            "a posterior or prior with is_product = True must return torch.distributions.Independent(..., 1), "
+            f"got {type(distribution).__name__}"
+        )
+    return distribution.base_dist
+
+
+def diagonal_normal(loc: Tensor, scale: Tensor) -> Independent:
+    """N(loc, diag(scale²)) over the last dimension."""
+    return joint(Normal(loc, scale, validate_args=False), 1)
+
+
+def normal_from_outputs(outputs: Tensor) -> Independent:
+    """N(m, diag(exp s)) of a network's outputs (m, s) ``(..., 2 D)``."""
+    loc, log_variance = outputs.chunk(2, dim=-1)
+    return diagonal_normal(loc, torch.exp(0.5 * log_variance.clamp_min(MIN_LOG_VARIANCE)))
+
+
+class JointBernoulli(Independent):
+    """torch's Bernoulli over the last ``event_dims`` dimensions as one event, faster than torch's and not validated.
+
+    For x between 0 and 1 its log density is the usual cross-entropy: sum_i x_i l_i - log(1 + exp l_i) of logits l.
+
+    log(1 + exp l) = (l + |l|)/2 - log m, with m = sigmoid |l| in [1/2, 1]. The logarithm costs most; without gradients
+    it is taken of products of up to ``FACTORS_IN_PRODUCT`` of the m.
+    """
+
+    def __init__(self, logits: Tensor, event_dims: int) -> None:
+        super().__init__(Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        dims = self.reinterpreted_batch_ndims
+        logits, x = self.base_dist.logits.flatten(-dims), value.flatten(-dims)
+        if torch.is_grad_enabled():
+            return -binary_cross_entropy_with_logits(*torch.broadcast_tensors(logits, x), reduction="none").sum(-1)
+        size = logits.abs()
+        linear = ((x - 0.5) * logits).sub_(size, alpha=0.5).sum(-1)
+        m = size.sigmoid_()
+        pixels = m.shape[-1]
+        factors = next(count for count in range(FACTORS_IN_PRODUCT, 0, -1) if pixels % count == 0)
+        return linear + m.unflatten(-1, (pixels // factors, factors)).prod(-1).log_().sum(-1)
+
+
+class PointMass(Distribution):
+    """All mass at ``loc`` ``(..., D)``: the posterior of a plain auto-encoder.
+
+    It has a mean and samples, but no density, so there is no rate and no ELBO.
+    """
+
+    arg_constraints: ClassVar = {"loc": constraints.real_vector}
+    has_rsample = True
+
+    def __init__(self, loc: Tensor) -> None:
+        self.loc = loc
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.zeros_like(self.loc)
+
+    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+        return self.loc.expand(*sample_shape, *self.loc.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        raise InputError("a point mass has no density: the Dirac posterior defines no rate, ELBO or likelihood")
+
+
+class Chain(Distribution):
+    """p(z) = p(a) p(b|a) over the vector z = (a, b), or z = (b, a) with ``first_last``: two stochastic layers.
+
+    ``mean`` and ``variance`` of b are those given a's mean, which is exact for a alone.
+
+    **References**
+        Importance Weighted Autoencoders (Burda et al., 2016), section 2.
+
+    **Arguments**
+        first: p(a), event ``(A,)``.
+        second: a ``(..., A)`` -> p(b|a), batch ``(...)``, event ``(B,)``.
+        length: A + B.
+        first_last: whether a stands behind b in z, as in a prior that is sampled from the top.
+    """
+
+    arg_constraints: ClassVar = {}
+    has_rsample = True
+
+    def __init__(
+        self, first: Distribution, second: Callable[[Tensor], Distribution], length: int, first_last: bool = False
+    ) -> None:
+        self.first = first
+        self.second = second
+        self.first_last = first_last
+        super().__init__(first.batch_shape, Size([length]), validate_args=False)
+
+    def split(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """a and b of z ``(..., length)``."""
+        first = self.first.event_shape[0]
+        rest = self.event_shape[0] - first
+        parts = value.split([rest, first] if self.first_last else [first, rest], -1)
+        return (parts[1], parts[0]) if self.first_last else parts
+
+    def _joined(self, first: Tensor, second: Tensor) -> Tensor:
+        return torch.cat([second, first] if self.first_last else [first, second], -1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self._joined(self.first.mean, self.second(self.first.mean).mean)
+
+    @property
+    def variance(self) -> Tensor:
+        return self._joined(self.first.variance, self.second(self.first.mean).variance)
+
+    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+        first = self.first.rsample(sample_shape)
+        return self._joined(first, self.second(first).rsample())
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        first, second = self.split(value)
+        return self.first.log_prob(first) + self.second(first).log_prob(second)
+
+
+class Mixture(MixtureSameFamily):
+    """p(z) = sum_m P(m) p(z|m): a log-sum-exp over the components' last batch dimension.
+
+    **Arguments**
+        log_weights: log P(m) ``(M,)``, normalised or not.
+        components: p(z|m), batch ``(M,)``.
+    """
+
+    def __init__(self, log_weights: Tensor, components: Distribution) -> None:
+        super().__init__(Categorical(logits=log_weights, validate_args=False), components, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        log_weights = torch.log_softmax(self.mixture_distribution.logits, -1)
+        return (pairwise_log_prob(self.component_distribution, value) + log_weights).logsumexp(-1)
+
+
+def pairwise_log_prob(components: Distribution, value: Tensor) -> Tensor:
+    """log p(value|m) of every value ``(..., *event)`` under every component, batch ``(M,)``: ``(..., M)``.
+
+    Bernoulli and normal log densities are inner products of statistics and natural parameters: one matrix product,
+    without the memory of all pairs. The normal's is a difference of large numbers and is computed in float64. Other
+    distributions take the memory of all pairs.
+    """
+    if isinstance(components, Chain):
+        first, second = components.split(value)
+        return pairwise_log_prob(components.first, first) + components.second(first).log_prob(second).unsqueeze(-1)
+    dims = len(components.event_shape)
+    flat = value.flatten(value.dim() - dims)
+    base = components.base_dist if isinstance(components, Independent) else None
+    if isinstance(base, (Bernoulli, ContinuousBernoulli)):
+        of_zeros = components.log_prob(torch.zeros_like(base.logits))
+        with torch.autocast(value.device.type, enabled=False):
+            return flat @ base.logits.flatten(1).T + of_zeros
+    if isinstance(base, Normal) and value.device.type != "mps":  # which has no float64
+        loc, scale = (part.flatten(1).double() for part in (base.loc, base.scale.expand_as(base.loc)))
+        precision = scale**-2
+        constant = (loc**2 * precision).sum(-1) + 2 * scale.log().sum(-1) + loc.shape[1] * math.log(2 * math.pi)
+        flat = flat.double()
+        with torch.autocast(value.device.type, enabled=False):
+            quadratic = flat**2 @ precision.T - 2 * flat @ (loc * precision).T
+        return (-0.5 * (quadratic + constant)).to(value.dtype)
+    return components.log_prob(value.unsqueeze(value.dim() - dims))
+
+
+class DiscretizedLogistic(Distribution):
+    """A logistic distribution whose mass is collected at ``levels`` equidistant grey values from 0 to 1.
+
+    P(x) = sigmoid((x + h - loc) / scale) - sigmoid((x - h - loc) / scale), with h half a level; the tails belong to 0
+    and 1.
+
+    **References**
+        Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016).
+    """
+
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
+
+    def __init__(self, loc: Tensor, scale: Tensor, levels: int = 256, validate_args: bool | None = None) -> None:
+        self.loc, self.scale = torch.broadcast_tensors(loc, scale)
+        self.levels = levels
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        """The integral of P(X > t) over [0, 1]; it differs from the sum over levels by a small part of a level."""
+        return self.scale * (softplus(self.loc / self.scale) - softplus((self.loc - 1) / self.scale))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        half = 0.5 / (self.levels - 1)
+        above = (value + half - self.loc) / self.scale
+        below = (value - half - self.loc) / self.scale
+        # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), in which nothing cancels
+        log_width = torch.log(-torch.expm1(-2 * half / self.scale))
+        inside = logsigmoid(above) + logsigmoid(-below) + log_width
+        return torch.where(value < half, logsigmoid(above), torch.where(value > 1 - half, logsigmoid(-below), inside))
+
+    def sample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+        with torch.no_grad():
+            uniform = torch.rand(self._extended_shape(Size(sample_shape)), device=self.loc.device).to(self.loc.dtype)
+            drawn = self.loc + self.scale * torch.logit(uniform, eps=1e-6)
+            top = self.levels - 1
+            return (drawn * top).round().clamp(0, top) / top

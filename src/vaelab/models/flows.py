@@ -1,0 +1,96 @@
+"""Normalizing flows: zuko's, as distributions of this project.
+
+zuko switches torch's argument validation off for the whole process when it is imported; that is undone here.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Size, Tensor, nn
+from torch.distributions import Distribution
+
+_validates = Distribution._validate_args
+from zuko.flows import MAF  # noqa: E402  (between the two lines that restore the validation)
+
+Distribution.set_default_validate_args(_validates)
+
+from vaelab.models.distributions import unvalidated  # noqa: E402
+
+DRAWS = 64  # samples of a flow for its mean and variance
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
+
+
+class Flow(Distribution):
+    """N(0, I) mapped by invertible networks, in full precision also under autocast.
+
+    A density is a product of many derivatives, and a sample is mapped back for its density: bfloat16 would round
+    differently in the two directions. Mean and variance have no closed form; they are estimated from ``DRAWS`` samples
+    with the same base noise for every image, so that the differences between images are not noise.
+    """
+
+    arg_constraints = {}  # noqa: RUF012 (torch declares it so)
+    has_rsample = True
+
+    def __init__(self, flow: Distribution) -> None:
+        self.flow = flow
+        super().__init__(flow.batch_shape, flow.event_shape, validate_args=False)
+
+    def _draws(self) -> Tensor:
+        """Samples ``(DRAWS, *batch, D)`` from pairs of opposite noise of variance 1: exact for an affine flow."""
+        (length,) = self.event_shape
+        noise = torch.randn(DRAWS // 2, length, generator=torch.Generator().manual_seed(0))
+        noise = noise / noise.square().mean(0).sqrt()
+        base = self.flow.base.mean  # for its type and device
+        noise = torch.cat([noise, -noise]).to(base)
+        noise = noise.view(DRAWS, *[1] * len(self.batch_shape), length)
+        with _full_precision():
+            return self.flow.transform.inv(noise.expand(DRAWS, *self.batch_shape, length))
+
+    @property
+    def mean(self) -> Tensor:
+        return self._draws().mean(0)
+
+    @property
+    def variance(self) -> Tensor:
+        return self._draws().var(0, correction=0)
+
+    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+        with _full_precision():
+            return self.flow.rsample(Size(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        with _full_precision():
+            return self.flow.log_prob(value.expand(*shape, -1))  # zuko broadcasts the context, not the value
+
+
+class MaskedAutoregressiveFlow(nn.Module):
+    """Affine autoregressive maps, one after the other; their coefficients may depend on a context.
+
+    **References**
+        Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017).
+
+    **Arguments**
+        latent: D.
+        transforms: the number of maps.
+        hidden: widths of each map's network.
+        context: the size of the context; 0: there is none.
+        passes: how many times a map's network runs for a sample: 2 is coupling, None one pass per latent.
+    """
+
+    def __init__(
+        self, latent: int, transforms: int, hidden: Sequence[int], context: int = 0, passes: int | None = None
+    ) -> None:
+        super().__init__()
+        self.maps = MAF(latent, context, transforms=transforms, hidden_features=list(hidden), passes=passes)
+
+    def forward(self, context: Tensor | None = None) -> Flow:
+        """``context`` ``(B, context)`` -> batch ``(B,)``, event ``(latent,)``; without one, batch ``()``."""
+        with unvalidated():
+            return Flow(self.maps(context))

@@ -1,0 +1,163 @@
+"""Likelihoods p(x|z): a decoder and the distribution that its outputs are the parameters of.
+
+A likelihood builds its own decoder, because it alone knows how many parameters a pixel needs. Networks may compute in
+bfloat16 under autocast; their outputs are converted back to the precision of the latents, so densities never lose any.
+"""
+
+import math
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import ContinuousBernoulli, Distribution, Independent, Laplace, Normal
+
+from vaelab.checks import number, one_of, whole
+from vaelab.errors import InputError
+from vaelab.models.contracts import Likelihood, Network
+from vaelab.models.distributions import DiscretizedLogistic, JointBernoulli, joint
+from vaelab.models.networks import activation
+
+IMAGE_DIMS = 3  # C, H, W
+
+
+def _logit(images: Tensor) -> Tensor:
+    return torch.logit(images.clamp(0.02, 0.98))
+
+
+class _LogitLikelihood(Likelihood):
+    """One output per pixel, the logit of its mean (Bernoulli) or of its parameter (continuous Bernoulli)."""
+
+    is_cheap_in_pairs = True
+
+    def __init__(self, network: Network, latent: int) -> None:
+        super().__init__()
+        self.network = network.decoder(whole("latent", latent), 1)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """``(..., latent)`` -> ``(..., C, H, W)``."""
+        return self.network(z).to(z.dtype)
+
+    def outputs_at(self, images: Tensor) -> Tensor:
+        return _logit(images)
+
+
+class BernoulliLikelihood(_LogitLikelihood):
+    """p(x|z) = prod_i p_i^{x_i} (1 - p_i)^{1 - x_i}; the decoder's output is the logit of p.
+
+    On binary images this is a likelihood. On grey pixels it is the usual cross-entropy, which is not the likelihood of
+    any distribution on [0, 1]: such nats are not comparable with those of binary images.
+    """
+
+    def forward(self, z: Tensor) -> Independent:
+        return JointBernoulli(self.logits(z), IMAGE_DIMS)
+
+
+class ContinuousBernoulliLikelihood(_LogitLikelihood):
+    """p(x|z) = prod_i C(p_i) p_i^{x_i} (1 - p_i)^{1 - x_i}: the Bernoulli normalised to a density on [0, 1].
+
+    **References**
+        The continuous Bernoulli: fixing a pervasive error in variational autoencoders (Loaiza-Ganem and Cunningham,
+        2019).
+    """
+
+    def forward(self, z: Tensor) -> Independent:
+        return joint(ContinuousBernoulli(logits=self.logits(z), validate_args=False), IMAGE_DIMS)
+
+
+class _LocationScaleLikelihood(Likelihood):
+    """Every pixel has a location f(z) and a scale; the scale is fixed, learnt, or a second output of the decoder.
+
+    **Arguments**
+        network: builds the decoder, with a second block of channels where the scale is ``per_pixel``.
+        latent: D.
+        scale: of a pixel, in grey values from 0 to 1; where it is learnt, its first value.
+        learnt: False (fixed), True (one for all pixels), or ``per_pixel``: ``floor`` + ``scale`` exp(output).
+        floor: the smallest scale per pixel; without one, the density of pixels that never change has no bound.
+        mean: what the location passes through: sigmoid keeps it in [0, 1], identity leaves it.
+    """
+
+    option: ClassVar[str] = "scale"  # its name on the command line
+    family: ClassVar[Callable[..., Distribution]]  # location, scale -> distribution of a pixel
+    log_scale: Tensor
+
+    def __init__(
+        self,
+        network: Network,
+        latent: int,
+        scale: float = 0.1,
+        learnt: bool | str = True,
+        floor: float = 0.01,
+        mean: str = "sigmoid",
+    ) -> None:
+        super().__init__()
+        if not isinstance(learnt, bool) and learnt != "per_pixel":
+            raise InputError(f"likelihood.learnt must be true or false, or per_pixel, got {learnt!r}")
+        self.per_pixel = learnt == "per_pixel"
+        self.network = network.decoder(whole("latent", latent), 2 if self.per_pixel else 1)
+        self.mean = activation("likelihood.mean", one_of("likelihood.mean", mean, ("sigmoid", "identity")))
+        self.floor = number("likelihood.floor", floor)
+        log_scale = torch.tensor(math.log(number(f"likelihood.{self.option}", scale, above=True)))
+        if learnt is True:
+            self.log_scale = nn.Parameter(log_scale)
+        else:
+            self.register_buffer("log_scale", log_scale)
+
+    def forward(self, z: Tensor) -> Independent:
+        outputs = self.network(z).to(z.dtype)
+        if self.per_pixel:
+            outputs, log_scale = outputs.chunk(2, dim=-IMAGE_DIMS)
+            scale = self.floor + (self.log_scale + log_scale).exp()
+        else:
+            scale = self.log_scale.exp()
+        return joint(type(self).family(self.mean(outputs), scale, validate_args=False), IMAGE_DIMS)
+
+    def outputs_at(self, images: Tensor) -> Tensor:
+        return images if isinstance(self.mean, nn.Identity) else _logit(images)
+
+
+class GaussianLikelihood(_LocationScaleLikelihood):
+    """p(x|z) = N(f(z), σ²I): log p = -sum_i [(x_i - f_i)² / 2σ² + log σ√2π].
+
+    With ``learnt`` true, one σ for all pixels starts at ``sigma`` and is trained; then the second term is no constant.
+    With ``per_pixel``, σ is the decoder's second output, at least ``floor``.
+    """
+
+    option = "sigma"
+    family = Normal
+    is_cheap_in_pairs = True
+
+    def __init__(
+        self,
+        network: Network,
+        latent: int,
+        sigma: float = 1.0,
+        learnt: bool | str = False,
+        floor: float = 0.01,
+        mean: str = "sigmoid",
+    ) -> None:
+        super().__init__(network, latent, sigma, learnt, floor, mean)
+
+    @property
+    def pixel_variance(self) -> float | None:
+        return None if self.per_pixel else float(self.log_scale.exp().square())
+
+    def set_pixel_variance(self, variance: Tensor) -> None:
+        with torch.no_grad():
+            self.log_scale.copy_(0.5 * variance.log())
+
+
+class LaplaceLikelihood(_LocationScaleLikelihood):
+    """p(x|z): log p = -sum_i [|x_i - f_i| / b + log 2b], an absolute error; ``scale`` is b."""
+
+    family = Laplace
+
+
+class DiscretizedLogisticLikelihood(_LocationScaleLikelihood):
+    """P(x|z) over the 256 grey values of an 8-bit pixel: probabilities, not comparable with a density.
+
+    **References**
+        Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016).
+    """
+
+    family = DiscretizedLogistic

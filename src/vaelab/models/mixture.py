@@ -1,0 +1,131 @@
+"""The mixture model: discrete latents whose posterior is exact, because every one of them can be tried."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from sklearn.cluster import MiniBatchKMeans
+from torch import Generator, Tensor, nn
+from torch.distributions import Distribution, OneHotCategorical
+
+from vaelab.errors import InputError
+from vaelab.models.contracts import Likelihood, Model, Prior
+from vaelab.models.distributions import pairwise_log_prob, unvalidated
+from vaelab.models.inference import Inference
+
+
+@dataclass
+class EnumeratedInference(Inference):
+    """An Inference of discrete latents: expectations over q are sums over all M values, not over samples.
+
+    **Arguments**
+        log_px_of_each: log p(x|z = e_m) ``(B, M)``.
+    """
+
+    q: OneHotCategorical
+    log_px_of_each: Tensor
+
+    @cached_property
+    def log_px(self) -> Tensor:
+        """E_q log p(x|z) ``(1, B)``."""
+        return (self.q.probs * self.log_px_of_each).sum(-1).unsqueeze(0)
+
+    @cached_property
+    def log_ratio(self) -> Tensor:
+        """KL(q ‖ p) ``(1, B)``."""
+        return self.kl.unsqueeze(0)
+
+
+class MixtureModel(Model):
+    """p(x) = sum_m P(m) p(x|m): the latent is a one-hot vector m, and P(m|x) is exact.
+
+    The likelihood is a table: a linear decoder of the one-hot vector. With the exact posterior the ELBO is log p(x),
+    so its gradient is that of log p(x), and the gap is 0.
+
+    **References**
+        Pattern Recognition and Machine Learning (Bishop, 2006), section 9.3.
+
+    **Raises**
+        InputError: the prior is not discrete, the decoder is no table, or the likelihood is too slow in pairs.
+    """
+
+    has_continuous_latents = False
+    starts_from_images = True
+    posterior = None
+
+    def __init__(self, likelihood: Likelihood, prior: Prior) -> None:
+        super().__init__()
+        if not prior.is_discrete:
+            raise InputError("a mixture's latents are discrete: take prior=categorical with model=mixture")
+        self.likelihood = likelihood
+        self.prior = prior
+        if not likelihood.is_cheap_in_pairs:
+            raise InputError(
+                f"a mixture weighs every image by every component, which {type(likelihood).__name__} is too slow for: "
+                "take likelihood=bernoulli, continuous_bernoulli or gaussian"
+            )
+        inner = [module for module in likelihood.modules() if module is not likelihood]
+        layers = [module for module in inner if next(module.parameters(recurse=False), None) is not None]
+        if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+            raise InputError("a mixture's components are a table: take network=linear network.hidden=[]")
+        self._tables = (layers[0],)  # a tuple, so that torch does not register the layer a second time
+
+    @property
+    def has_bound(self) -> bool:
+        return True
+
+    @property
+    def has_kl_per_latent(self) -> bool:
+        return False
+
+    @property
+    def table(self) -> nn.Linear:
+        """One-hot vector -> the likelihood's parameters: its columns are the components."""
+        return self._tables[0]
+
+    def start_from_images(self, images: Tensor, generator: Generator) -> None:
+        """Start with the centres of k-means on training images ``(N, C, H, W)``."""
+        components = self.table.in_features
+        if len(images) < components:
+            raise InputError(
+                f"{components} components need at least as many training images, got {len(images)}: "
+                f"take components={len(images)} or fewer"
+            )
+        seed = int(torch.randint(2**31, (), generator=generator))
+        clusters = MiniBatchKMeans(components, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
+        clusters.fit(images.flatten(1).numpy())
+        centres = torch.from_numpy(clusters.cluster_centers_)
+        outputs = self.likelihood.outputs_at(centres)
+        if outputs is None:
+            raise InputError(f"{type(self.likelihood).__name__} lacks outputs_at, which a mixture starts from")
+        with torch.no_grad():
+            self.table.weight.zero_()
+            self.table.bias.zero_()
+            self.table.weight[: centres.shape[1]] = outputs.T
+
+    def _components(self) -> Distribution:
+        """p(x|m) of every m, batch ``(M,)``."""
+        weight = self.table.weight
+        return self.likelihood(torch.eye(self.table.in_features, device=weight.device, dtype=weight.dtype))
+
+    def forward(self, x: Tensor, samples: int = 1) -> EnumeratedInference:
+        """All M values are tried, so ``samples`` has no effect."""
+        components, p = self._components(), self.prior_distribution()
+        log_px = pairwise_log_prob(components, x)
+        with unvalidated():
+            q = OneHotCategorical(logits=log_px + p.logits)
+        z = torch.eye(log_px.shape[1], device=x.device, dtype=x.dtype)
+        return EnumeratedInference(x, z, q, p, components, log_px)
+
+    def encode(self, x: Tensor) -> OneHotCategorical:
+        """P(m|x) of images ``(B, C, H, W)``: batch ``(B,)``, event ``(M,)``."""
+        return self.forward(x).q
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|m) of one-hot vectors ``(..., M)``."""
+        return self.likelihood(z)
+
+    def reconstruct(self, q: Distribution) -> Tensor:
+        """E[x'|x] ``(B, C, H, W)``: the components' means, weighted by their probabilities P(m|x)."""
+        means = self._components().mean
+        return (q.mean @ means.flatten(1)).unflatten(-1, means.shape[1:])

@@ -1,0 +1,190 @@
+"""Networks: plain tensors in, plain tensors out, no probability.
+
+An encoder maps images ``(B, C, H, W)`` to ``(B, outputs)``. A decoder maps latents ``(..., latent)`` to
+``(..., channels · C, H, W)``, where ``channels`` counts the likelihood's parameters per value of the image.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+from vaelab.checks import one_of, whole
+from vaelab.errors import InputError
+from vaelab.models.contracts import Network
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+GROUP = 8  # channels that are normalised together
+
+
+def activation(option: str, name: str) -> nn.Module:
+    """The activation called ``name``; ``option`` is the option's name in the error message."""
+    return ACTIVATIONS[one_of(option, name, ACTIVATIONS)]()
+
+
+def check_widths(option: str, widths: Sequence[int]) -> list[int]:
+    """``widths`` as a list of whole numbers; ``option`` is the option's name in the error message."""
+    if isinstance(widths, (str, int, float)) or widths is None:
+        raise InputError(f"{option} must be a list of widths such as [400] or [512,256], got {widths!r}")
+    return [whole(f"each width in {option}", width) for width in widths]
+
+
+def mlp(widths: Sequence[int], activation_name: str = "relu") -> nn.Sequential:
+    """Linear layers from ``widths[0]`` to ``widths[-1]``, the activation between them; two widths: one linear layer."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        layers += [nn.Linear(fan_in, fan_out), activation("network.activation", activation_name)]
+    return nn.Sequential(*layers[:-1])
+
+
+class MLP(Network):
+    """Fully connected layers; without hidden ones, the linear network of PCA.
+
+    **Arguments**
+        image: the shape ``(C, H, W)``.
+        hidden: widths from the image's side; the decoder takes them backwards.
+        activation: between the layers.
+        output: what an auto-encoder's pixels pass through, for ``likelihood=squared_error``.
+    """
+
+    def __init__(
+        self, image: Sequence[int], hidden: Sequence[int], activation: str = "relu", output: str = "sigmoid"
+    ) -> None:
+        self.image = list(image)
+        self.hidden = check_widths("network.hidden", hidden)
+        self.activation = one_of("network.activation", activation, ACTIVATIONS)
+        self.output = output
+
+    def encoder(self, outputs: int) -> nn.Sequential:
+        """Flatten, then the hidden layers: ``(B, C, H, W)`` -> ``(B, outputs)``."""
+        widths = [prod(self.image), *self.hidden, outputs]
+        return nn.Sequential(nn.Flatten(-len(self.image)), mlp(widths, self.activation))
+
+    def decoder(self, latent: int, channels: int) -> nn.Sequential:
+        """The encoder's mirror image: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
+        shape = (channels * self.image[0], *self.image[1:])
+        widths = [latent, *reversed(self.hidden), prod(shape)]
+        return nn.Sequential(mlp(widths, self.activation), nn.Unflatten(-1, shape))
+
+
+class FoldSamples(nn.Module):
+    """Applies ``body``, which takes ``(N, features)``, to latents ``(K, B, features)``: as ``(K · B, features)``."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, z: Tensor) -> Tensor:
+        images = self.body(z.reshape(-1, z.shape[-1]))
+        return images.reshape(*z.shape[:-1], *images.shape[1:])
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x), with f twice a normalisation, SiLU and a 3 x 3 convolution that keeps the shape.
+
+    The normalisation is by groups of channels, so an image's result does not depend on the others in its batch.
+
+    **References**
+        Identity Mappings in Deep Residual Networks (He et al., 2016).
+        Group Normalization (Wu and He, 2018).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.GroupNorm(channels // GROUP, channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GroupNorm(channels // GROUP, channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class ConvNet(Network):
+    """Convolutions that halve the image, each followed by residual blocks if asked for, then fully connected layers.
+
+    **Arguments**
+        image: the shape ``(C, H, W)``.
+        channels: of each convolution; every one halves height and width.
+        hidden: fully connected widths between the convolutions and the latents.
+        activation: between the layers, where there are no residual blocks.
+        blocks: residual blocks after each convolution.
+        output: what an auto-encoder's pixels pass through, for ``likelihood=squared_error``.
+
+    **Raises**
+        InputError: the image cannot be halved so often, or the channels do not fit the group normalisation.
+    """
+
+    def __init__(
+        self,
+        image: Sequence[int],
+        channels: Sequence[int],
+        hidden: Sequence[int],
+        activation: str = "relu",
+        blocks: int = 0,
+        output: str = "sigmoid",
+    ) -> None:
+        self.image = list(image)
+        self.channels = check_widths("network.channels", channels)
+        self.hidden = check_widths("network.hidden", hidden)
+        self.activation = one_of("network.activation", activation, ACTIVATIONS)
+        self.blocks = whole("network.blocks", blocks, 0)
+        self.output = output
+        self.smallest = self._smallest_image()
+        if self.blocks and any(width % GROUP for width in self.channels):
+            raise InputError(
+                f"network.channels must be multiples of {GROUP} in a residual network, got {self.channels}"
+            )
+
+    def _smallest_image(self) -> tuple[int, int, int]:
+        """The shape after the last convolution."""
+        if not self.channels:
+            raise InputError("network.channels must name at least one convolution's channels, such as [32,64], got []")
+        _, height, width = self.image
+        factor = 2 ** len(self.channels)
+        if height % factor or width % factor:
+            raise InputError(
+                f"network.channels={self.channels} halves the image {len(self.channels)} times, which {height} x "
+                f"{width} pixels do not allow: take fewer"
+            )
+        return self.channels[-1], height // factor, width // factor
+
+    def encoder(self, outputs: int) -> nn.Sequential:
+        """``(B, C, H, W)`` -> ``(B, outputs)``."""
+        layers: list[nn.Module] = []
+        for before, after in pairwise([self.image[0], *self.channels]):
+            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1))
+            layers += [ResidualBlock(after) for _ in range(self.blocks)] or [self._activation()]
+        if self.blocks:
+            layers += [_group_norm(self.channels[-1]), nn.SiLU()]
+        widths = [prod(self.smallest), *self.hidden, outputs]
+        return nn.Sequential(*layers, nn.Flatten(), mlp(widths, self.activation))
+
+    def decoder(self, latent: int, channels: int) -> FoldSamples:
+        """The encoder's mirror image, with transposed convolutions: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
+        widths = [latent, *reversed(self.hidden), prod(self.smallest)]
+        layers: list[nn.Module] = [mlp(widths, self.activation), nn.Unflatten(-1, self.smallest)]
+        for before, after in pairwise([*reversed(self.channels), channels * self.image[0]]):
+            layers += [ResidualBlock(before) for _ in range(self.blocks)]
+            layers += [_group_norm(before), nn.SiLU()] if self.blocks else [self._activation()]
+            layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
+        return FoldSamples(nn.Sequential(*layers))
+
+    def _activation(self) -> nn.Module:
+        return activation("network.activation", self.activation)
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(channels // GROUP, channels)

@@ -1,0 +1,219 @@
+"""Objectives: a loss per image ``(B,)`` in nats, from an `Inference`, β and the progress of the training.
+
+Free bits and the total correlation average over the batch before they are used; with several processes they average
+over each process's share of it.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from vaelab.checks import flag, number, whole
+from vaelab.errors import InputError
+from vaelab.models.aggregate import decompose_kl
+from vaelab.models.contracts import Model, Objective
+from vaelab.models.inference import Inference
+
+
+class _BoundObjective(Objective):
+    """An objective that needs a posterior with a density."""
+
+    def check(self, model: Model) -> None:
+        if not model.has_bound:
+            raise InputError(
+                f"{type(self).__name__} needs a posterior with a density, and {type(model.posterior).__name__} "
+                "has none: take posterior=gaussian or loss=reconstruction"
+            )
+
+
+class ELBO(_BoundObjective):
+    """The negative evidence lower bound with a weighted KL term: -mean_K(log p(x|z) - β KL(q(z|x) ‖ p(z))).
+
+    **References**
+        Auto-Encoding Variational Bayes (Kingma and Welling, 2013).
+        β-VAE (Higgins et al., 2017), for β ≠ 1.
+        Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), appendix C.8, for
+        ``free_bits``.
+
+    **Arguments**
+        samples: K.
+        free_bits: λ, in nats per latent: a latent whose KL term, averaged over the batch, is below λ costs λ, so
+            nothing pulls it closer to the prior.
+    """
+
+    weighs_whole_kl = True
+
+    def __init__(self, samples: int = 1, free_bits: float = 0.0) -> None:
+        self.samples = whole("loss.samples", samples)
+        self.free_bits = number("loss.free_bits", free_bits)
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if self.free_bits and not model.has_kl_per_latent:
+            raise InputError(
+                f"loss.free_bits={self.free_bits:g} needs a KL term for every latent: "
+                "take posterior=gaussian with prior=normal, or loss.free_bits=0"
+            )
+
+    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+        loss = -(inference.log_px - beta * inference.kl).mean(0)
+        if self.free_bits:
+            mean = inference.kl_per_latent.mean(0)
+            loss = loss + beta * (mean.clamp_min(self.free_bits) - mean).sum()
+        return loss
+
+
+class Reconstruction(Objective):
+    """The distortion alone: -mean_K log p(x|z). Neither β nor the prior has a part in it."""
+
+    weighs_kl = False
+    criterion = "distortion"
+
+    def __init__(self, samples: int = 1) -> None:
+        self.samples = whole("loss.samples", samples)
+
+    def check(self, model: Model) -> None:
+        is_learnt = any(parameter.requires_grad for parameter in model.prior.parameters())
+        if is_learnt and model.posterior is not None:
+            raise InputError(
+                f"Reconstruction does not train the prior, and {type(model.prior).__name__} is learnt: "
+                "take prior=normal or loss=elbo"
+            )
+
+    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+        return -inference.log_px.mean(0)
+
+
+class IWAE(_BoundObjective):
+    """The importance-weighted bound: log K - logsumexp_K(log p(x|z) - β (log q(z|x) - log p(z))).
+
+    With one sample it is the ELBO with a sampled KL term. With ``dreg``, the encoder's gradient is the doubly
+    reparameterised one, whose signal does not vanish as K grows; the loss is the same.
+
+    **References**
+        Importance Weighted Autoencoders (Burda et al., 2016).
+        Doubly Reparameterized Gradient Estimators (Tucker et al., 2019), for ``dreg``.
+
+    **Arguments**
+        samples: K.
+        dreg: whether the encoder gets the doubly reparameterised gradient.
+    """
+
+    criterion = "iwae"
+    weighs_whole_kl = True
+
+    def __init__(self, samples: int = 5, dreg: bool = False) -> None:
+        self.samples = whole("loss.samples", samples)
+        self.dreg = flag("loss.dreg", dreg)
+        self.has_latent_gradients = self.dreg
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if self.dreg and not model.has_continuous_latents:
+            raise InputError(
+                "loss.dreg=true differentiates through the latents, and a mixture's are discrete: leave it out"
+            )
+
+    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+        log_weights = inference.log_px - beta * inference.log_ratio
+        bound = _log_mean_exp(log_weights)
+        if not (self.dreg and inference.z.requires_grad):
+            return -bound
+        weights = log_weights.detach().softmax(0)
+        # E[w d log q/dφ] equals E[dw/dz dz/dφ], so q's own parameters are held constant and z's gradient gets another
+        # weight. For weights exp(log p(x|z) - β log_ratio) that factor is 1 - β + βw, which is w at β = 1.
+        z = inference.z
+        z.register_hook(lambda gradient: gradient * (1 - beta + beta * weights).unsqueeze(-1))
+        log_weights = inference.log_px - beta * (_log_qz_through_z(inference) - inference.log_pz)
+        surrogate = (weights * log_weights).sum(0)
+        return -(bound.detach() + surrogate - surrogate.detach())
+
+    def metrics(self, inference: Inference) -> dict[str, Tensor]:
+        return {"iwae": _log_mean_exp(inference.log_px - inference.log_ratio)}
+
+
+def _log_mean_exp(log_weights: Tensor) -> Tensor:
+    """``(K, B)`` -> ``(B,)``."""
+    return log_weights.logsumexp(0) - math.log(len(log_weights))
+
+
+def _log_qz_through_z(inference: Inference) -> Tensor:
+    """log q(z|x) ``(K, B)`` with its gradient by z, and none by q's parameters."""
+    fixed = inference.z.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(inference.q.log_prob(fixed).sum(), fixed, retain_graph=True)
+    return inference.log_qz.detach() + (slope * (inference.z - inference.z.detach())).sum(-1)
+
+
+class Capacity(_BoundObjective):
+    """distortion + β |KL(q(z|x) ‖ p(z)) - C|: each image's KL term is pulled to C nats, and C rises to ``capacity``.
+
+    Other code takes the distance of the batch's mean from C, whose gradient has one sign for all its images; at
+    β = 100 that trains worse (docs/models.md).
+
+    **References**
+        Understanding disentangling in β-VAE (Burgess et al., 2018), where β is called γ and is large.
+
+    **Arguments**
+        capacity: the last C, in nats.
+        warmup: the share of the training in which C rises from 0.
+        samples: K.
+    """
+
+    criterion = None  # weights from before C has risen have another rate than was asked for
+
+    def __init__(self, capacity: float = 25.0, warmup: float = 0.5, samples: int = 1) -> None:
+        self.samples = whole("loss.samples", samples)
+        self.capacity = number("loss.capacity", capacity)
+        self.warmup = number("loss.warmup", warmup)
+        if self.warmup > 1:
+            raise InputError(f"loss.warmup is a share of the training, from 0 to 1, got {warmup:g}")
+
+    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+        target = self.capacity * (min(1.0, progress / self.warmup) if self.warmup else 1.0)
+        return beta * (inference.rate - target).abs() - inference.log_px.mean(0)
+
+
+class TotalCorrelation(_BoundObjective):
+    """distortion + I(x; z) + β TC(z) + sum_d KL(q(z_d) ‖ p(z_d)): β-TC, which weighs the total correlation alone.
+
+    The three parts add up to log q(z|x) - log p(z), the KL term's sample:
+
+        I = log q(z|x) - log q(z),   TC = log q(z) - sum_d log q(z_d),   sum_d log q(z_d) - log p(z)
+
+    with q(z) = mean_n q(z|x_n) over the ``images`` training images, estimated from the batch (`decompose_kl`).
+
+    **References**
+        Isolating Sources of Disentanglement in Variational Autoencoders (Chen et al., 2018).
+
+    **Arguments**
+        samples: K.
+        images: N; None for the number of training images.
+    """
+
+    def __init__(self, samples: int = 1, images: int | None = None) -> None:
+        self.samples = whole("loss.samples", samples)
+        self.images = None if images is None else whole("loss.images", images)
+
+    def set_training_images(self, count: int) -> None:
+        if self.images is None:
+            self.images = count
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if model.posterior is None or not model.posterior.is_product:
+            raise InputError(
+                f"{type(self).__name__} needs a density for every latent, and {type(model.posterior).__name__} "
+                "has none: take posterior=gaussian or loss=elbo"
+            )
+
+    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+        parts = self.metrics(inference)
+        return sum(parts.values()) + (beta - 1) * parts["total_correlation"] - inference.log_px.mean(0)
+
+    def metrics(self, inference: Inference) -> dict[str, Tensor]:
+        """The three parts ``(B,)``, computed once for each Inference."""
+        if inference.kl_parts is None:
+            parts = decompose_kl(inference.q, inference.p, inference.z, self.images or 0)
+            inference.kl_parts = {name: part.mean(0) for name, part in parts.items()}
+        return inference.kl_parts

@@ -1,0 +1,150 @@
+"""Priors p(z): modules that are called with the posterior and return a distribution."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.distributions import Independent, OneHotCategorical
+
+from vaelab.checks import whole
+from vaelab.errors import InputError
+from vaelab.models.contracts import Posterior, Prior
+from vaelab.models.distributions import Chain, Mixture, diagonal_normal, unvalidated
+from vaelab.models.flows import Flow, MaskedAutoregressiveFlow
+from vaelab.models.hierarchy import GaussianLayer, layer_sizes
+from vaelab.models.networks import check_widths
+
+
+class StandardNormal(Prior):
+    """p(z) = N(0, I)."""
+
+    is_product = True
+    is_standard_normal = True
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        # Constants: on the module's device, but in no checkpoint.
+        self.register_buffer("loc", torch.zeros(whole("latent", latent)), persistent=False)
+        self.register_buffer("scale", torch.ones(latent), persistent=False)
+
+    def forward(self, posterior: Posterior | None) -> Independent:
+        return diagonal_normal(self.loc, self.scale)
+
+
+class GaussianMixture(Prior):
+    """p(z) = sum_k w_k N(m_k, diag(s_k²)); weights, means and scales are learnt.
+
+    **References**
+        Approximate Inference for Deep Latent Gaussian Mixtures (Nalisnick et al., 2016).
+    """
+
+    def __init__(self, latent: int, components: int = 100) -> None:
+        super().__init__()
+        components = whole("prior.components", components)
+        self.loc = nn.Parameter(torch.randn(components, whole("latent", latent)))
+        self.log_scale = nn.Parameter(torch.zeros(components, latent))
+        self.log_weights = nn.Parameter(torch.zeros(components))
+
+    def forward(self, posterior: Posterior | None) -> Mixture:
+        return Mixture(self.log_weights, diagonal_normal(self.loc, self.log_scale.exp()))
+
+
+class VampPrior(Prior):
+    """p(z) = 1/K sum_k q(z|u_k): the posteriors of K learnt pseudo-inputs u_k.
+
+    The pseudo-inputs start as training images and stay within [0, 1] by a sigmoid.
+
+    **References**
+        VAE with a VampPrior (Tomczak and Welling, 2018).
+
+    **Arguments**
+        components: K.
+        image: the shape ``(C, H, W)``.
+    """
+
+    starts_from_images = True
+    MARGIN = 0.02  # a pixel of 0 or 1 would have an infinite logit
+    log_weights: Tensor
+
+    def __init__(self, components: int = 500, image: Sequence[int] = (1, 28, 28)) -> None:
+        super().__init__()
+        components = whole("prior.components", components)
+        self.logits = nn.Parameter(torch.randn(components, *image))
+        self.register_buffer("log_weights", torch.zeros(components), persistent=False)
+
+    def images(self) -> Tensor:
+        """The pseudo-inputs ``(K, C, H, W)`` in [0, 1]."""
+        return torch.sigmoid(self.logits)
+
+    def start_from_images(self, images: Tensor, generator: Generator) -> None:
+        """Start with training images, drawn without repetition where there are enough of them."""
+        if images.shape[1:] != self.logits.shape[1:]:
+            raise InputError(
+                f"prior.image={list(self.logits.shape[1:])} is not the images' shape {list(images.shape[1:])}"
+            )
+        rounds = -(-len(self.logits) // len(images))
+        chosen = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(rounds)])
+        start = images[chosen[: len(self.logits)]].clamp(self.MARGIN, 1 - self.MARGIN)
+        with torch.no_grad():
+            self.logits.copy_(torch.logit(start))
+
+    def forward(self, posterior: Posterior | None) -> Mixture:
+        if posterior is None:
+            raise InputError("a VampPrior is made of the posterior, and this model has none: take another prior")
+        return Mixture(self.log_weights, posterior(self.images()))
+
+
+class ChainPrior(Prior):
+    """p(z) = p(z₂) p(z₁|z₂) over z = (z₁, z₂): N(0, I) on top, a Gaussian given it below.
+
+    **References**
+        Importance Weighted Autoencoders (Burda et al., 2016), section 2.
+
+    **Arguments**
+        bottom: the size of z₁; None for two thirds of ``latent``.
+    """
+
+    def __init__(self, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)) -> None:
+        super().__init__()
+        self.latent = latent
+        lower, upper = layer_sizes(latent, bottom)
+        self.top = StandardNormal(upper)
+        self.below = GaussianLayer(upper, lower, hidden)
+
+    def forward(self, posterior: Posterior | None) -> Chain:
+        return Chain(self.top(posterior), self.below, self.latent, first_last=True)
+
+
+class FlowPrior(Prior):
+    """p(z): N(0, I) through masked autoregressive maps, which are learnt.
+
+    **References**
+        Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017).
+        Variational Lossy Autoencoder (Chen et al., 2017), where such a flow is a VAE's prior.
+    """
+
+    def __init__(self, latent: int, transforms: int = 3, hidden: Sequence[int] = (64, 64)) -> None:
+        super().__init__()
+        self.flow = MaskedAutoregressiveFlow(
+            whole("latent", latent), whole("prior.transforms", transforms), check_widths("prior.hidden", hidden)
+        )
+
+    def forward(self, posterior: Posterior | None) -> Flow:
+        return self.flow()
+
+
+class CategoricalPrior(Prior):
+    """P(z = e_m) over ``latent`` one-hot vectors, learnt: the discrete latents of a mixture model."""
+
+    is_discrete = True
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(whole("components", latent)))
+
+    def forward(self, posterior: Posterior | None) -> OneHotCategorical:
+        """Batch ``()``, event ``(latent,)``: one-hot vectors."""
+        with unvalidated():
+            return OneHotCategorical(logits=self.logits)

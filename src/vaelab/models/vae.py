@@ -1,0 +1,147 @@
+"""Models composed of a posterior, a likelihood and a prior: the VAE and what differs from it in one of the three.
+
+    q = posterior(x);  p = prior(posterior);  z = q.rsample((K,));  likelihood(z) is p(x|z)
+
+Shapes: ``B`` images, ``K`` samples per image, ``D`` latents. Densities are in nats per image.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.functional import one_hot
+
+from vaelab.checks import whole
+from vaelab.errors import InputError
+from vaelab.models.contracts import Likelihood, Model, Posterior, Prior
+from vaelab.models.inference import Inference
+
+
+class LatentVariableModel(Model):
+    """p(x, z) = p(x|z) p(z) with an approximate posterior q(z|x).
+
+    **References**
+        Auto-Encoding Variational Bayes (Kingma and Welling, 2013).
+
+    **Arguments**
+        posterior, likelihood, prior: the three pieces.
+        visible: how many latents, the first ones, the image depends on; None for all. In a hierarchy
+            p(z₂) p(z₁|z₂) p(x|z₁) they are z₁.
+
+    **Raises**
+        InputError: there is no posterior, or the prior is one of discrete latents.
+    """
+
+    posterior: Posterior
+
+    def __init__(
+        self, posterior: Posterior | None, likelihood: Likelihood, prior: Prior, visible: int | None = None
+    ) -> None:
+        super().__init__()
+        if not callable(posterior):
+            raise InputError("posterior=none leaves this model without q(z|x): take posterior=gaussian")
+        if prior.is_discrete:
+            raise InputError(
+                f"{type(prior).__name__} is a prior of discrete latents (prior=categorical is for model=mixture): "
+                "take prior=normal"
+            )
+        self.posterior = posterior
+        self.likelihood = likelihood
+        self.prior = prior
+        self.visible = None if visible is None else whole("model.visible", visible)
+
+    @property
+    def has_bound(self) -> bool:
+        return self.posterior.has_density
+
+    @property
+    def has_kl_per_latent(self) -> bool:
+        return self.posterior.is_product and self.prior.is_product
+
+    def forward(self, x: Tensor, samples: int = 1) -> Inference:
+        q = self.encode(x)
+        z = q.rsample((samples,))
+        return Inference(x, z, q, self.prior_distribution(), self.decode(z))
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """What the posterior is given for images ``(B, C, H, W)``: the images, unless the model adds to them."""
+        return x
+
+    def encode(self, x: Tensor) -> Distribution:
+        return self.posterior(self.encoder_input(x))
+
+    def decode(self, z: Tensor) -> Distribution:
+        return self.likelihood(z if self.visible is None else z[..., : self.visible])
+
+    def reconstruct(self, q: Distribution) -> Tensor:
+        return self.decode(q.mean).mean
+
+
+class ConditionalModel(LatentVariableModel):
+    """p(x, z|y) = p(x|z, y) p(z) with q(z|x, y): images given their labels y.
+
+    The decoder gets the label as a one-hot vector behind the latents. The encoder gets the sum of the image and a
+    learnt image of the label: in its first layer that is a learnt vector per label, as a one-hot vector behind the
+    pixels would be, and it works for convolutions too.
+
+    **References**
+        Semi-supervised Learning with Deep Generative Models (Kingma et al., 2014).
+        Learning Structured Output Representation using Deep Conditional Generative Models (Sohn et al., 2015).
+
+    **Arguments**
+        likelihood: a function of ``latent`` that makes the likelihood, because its input is ``latent + classes`` long.
+        latent: D.
+        classes: how many labels there are.
+        image: the shape ``(C, H, W)``.
+    """
+
+    def __init__(
+        self,
+        posterior: Posterior,
+        likelihood: Callable[..., Likelihood],
+        prior: Prior,
+        latent: int,
+        classes: int,
+        image: Sequence[int] = (1, 28, 28),
+    ) -> None:
+        classes = whole("model.classes", classes)
+        super().__init__(posterior, likelihood(latent=whole("latent", latent) + classes), prior)
+        self.classes = classes
+        self.label_images = nn.Parameter(0.1 * torch.randn(classes, *image))
+        self._labels: Tensor | None = None
+
+    def given(self, labels: Tensor) -> "ConditionalModel":
+        """A view of this model, with the same weights, for images with ``labels`` ``(B,)``."""
+        view = copy.copy(self)
+        view._labels = labels
+        return view
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels ``(B,)`` of this view."""
+        if self._labels is None:
+            raise InputError("a conditional model needs labels: model.given(labels)")
+        return self._labels
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """Images ``(B, C, H, W)`` plus the learnt images of their labels."""
+        return x + self.label_images[self.labels]
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z, y) of latents ``(..., B, D)``."""
+        labels = one_hot(self.labels, self.classes or 0).to(z.dtype)
+        return self.likelihood(torch.cat([z, labels.expand(*z.shape[:-1], -1)], -1))
+
+
+def sample_images(model: Model, labels: Tensor, pixel_noise: bool = False, temperature: float = 1.0) -> Tensor:
+    """One image from the prior for each of ``labels`` ``(N,)``, which only a conditional model uses: ``(N, C, H, W)``.
+
+    **Arguments**
+        pixel_noise: draw the pixels from p(x|z), as binary data have them; else take the mean of p(x|z).
+        temperature: a factor on the latents; for the prior N(0, I) it is the standard deviation.
+    """
+    model = model.given(labels)
+    px = model.decode(temperature * model.sample_latents(len(labels)))
+    return px.sample() if pixel_noise else px.mean.clamp(0, 1)

@@ -1,0 +1,165 @@
+"""Fit, test and evaluate: from the objects of a run to results.json."""
+
+import logging
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from vaelab import hardware
+from vaelab.data.datamodule import ImageDataModule
+from vaelab.errors import Interrupted, RunFailed, describe_os_error
+from vaelab.evaluation.suite import Evaluation, Settings, evaluate
+from vaelab.runs import summary
+from vaelab.runs.console import log_to_console, log_to_file
+from vaelab.runs.directory import LAST
+from vaelab.runs.load import load_run
+from vaelab.runs.preemption import return_to_queue
+from vaelab.runs.prepare import check_options
+from vaelab.runs.results import add_evaluation, missing_parts, read_results, validation_metrics, versions
+from vaelab.runs.resume import how_to_go_on
+from vaelab.runs.run import Components, Run
+from vaelab.training.checkpoints import BestCheckpoint
+from vaelab.training.module import TrainingDiverged, VAEModule
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Timing:
+    """What was tested, and the seconds that it took; ``best`` is None where the last weights were tested."""
+
+    best: Path | None
+    fit_s: float
+    test_s: float
+
+
+def execute(run: Run, components: Components, trainer: Trainer) -> None:
+    """Fit and test; results.json is written last, whatever happens, and then completed by the evaluation."""
+    log_to_file(run.directory)
+    summary.introduce(run, components)
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.begin()
+    try:
+        timing = fit_and_test(run, components, trainer)
+    except TrainingDiverged as error:
+        summary.finish(run, components, summary.failure(run, error))
+        raise RunFailed(f"{error}; {run.directory} keeps what there was") from error
+    except SystemExit as error:  # Lightning's answer to Ctrl-C and SIGTERM
+        if error.code not in (None, 1):
+            raise  # submitit's: its code says that the job is to be queued again
+        if isinstance(error, SIGTERMException):
+            return_to_queue()
+        raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
+    except OSError as error:
+        with suppress(RunFailed):  # a disk without room for a checkpoint may have none for this either
+            summary.finish(run, components, summary.failure(run, error))
+        raise RunFailed(f"{describe_os_error(error)}; {how_to_go_on(run)}") from error
+    except Exception as error:
+        log.debug("the run failed", exc_info=True)  # for train.log; the console gets it from the command line
+        summary.finish(run, components, summary.failure(run, error))
+        raise
+    summary.finish(run, components, completed(run, components, trainer, timing))
+    if trainer.is_global_zero:
+        evaluate_tested(run, components, trainer)
+
+
+def fit_and_test(run: Run, components: Components, trainer: Trainer) -> Timing:
+    """Train the model, then test the best weights, or the last."""
+    module, data = components.module, components.data
+    with warnings.catch_warnings():
+        # Lightning warns of what is intended here: batches are gathered from memory and need no workers, there may be
+        # no validation, few steps between two logs, and a resumed run's checkpoint folder is not empty.
+        warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")  # of torch, about Lightning
+        began = time.monotonic()
+        if not module.model.is_solved:
+            trainer.fit(module, datamodule=data, ckpt_path=run.ckpt, weights_only=True)
+        fitted = time.monotonic()
+        best = best_checkpoint(run, trainer)
+        trainer.test(module, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
+        tested = time.monotonic()
+        if module.model.is_solved:
+            trainer.save_checkpoint(run.directory / LAST)
+    return Timing(best, fitted - began, tested - fitted)
+
+
+def best_checkpoint(run: Run, trainer: Trainer) -> Path | None:
+    """The checkpoint whose weights are tested; None for the last weights, which are in memory."""
+    if run.config["evaluation"]["checkpoint"] == "last":
+        return None
+    best = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)]
+    return next((path for path in best if path.is_file()), None)  # there is none where nothing was validated
+
+
+def tested_epoch(run: Run, best: Path | None) -> int:
+    """After which epoch, from 1, the tested weights were saved; 0 where there was no epoch."""
+    checkpoint = torch.load(best or run.directory / LAST, map_location="cpu", weights_only=True, mmap=True)
+    return checkpoint["epoch"] + 1 if checkpoint["global_step"] else 0
+
+
+def completed(run: Run, components: Components, trainer: Trainer, timing: Timing) -> dict[str, object]:
+    """results.json of a run that completed."""
+    module, data = components.module, components.data
+    epochs, epoch = trainer.current_epoch - components.resumed.epochs, tested_epoch(run, timing.best)
+    return {
+        "status": "completed",
+        **summary.identity(run),
+        **({} if module.objective.weighs_kl else {"beta": None}),
+        **({"epochs": 0} if module.model.is_solved else {}),
+        "steps": trainer.global_step,
+        "parameters": sum(weight.numel() for weight in module.model.parameters()),
+        "data": {**data.describe(), "test": module.tested_images},
+        "tested": {"checkpoint": "best" if timing.best else "last", "epoch": epoch},
+        "validation": validation_metrics(run.directory, epoch),
+        "test": module.results,
+        "time": {
+            "begin_s": components.begin_s,
+            "fit_s": timing.fit_s,
+            "epoch_s": timing.fit_s / max(1, epochs),
+            "test_s": timing.test_s,
+        },
+        "device": hardware.describe_device(run.config["trainer"]["accelerator"], trainer.world_size),
+        "precision": trainer.precision,
+        "versions": versions(),
+    }
+
+
+def evaluate_tested(run: Run, components: Components, trainer: Trainer) -> None:
+    """Evaluate the tested weights; whatever interrupts it, the run itself is complete."""
+    module = components.module.to(trainer.strategy.root_device).eval()  # Lightning moved it to the CPU at its end
+    try:
+        evaluate_run(run, module, components.data)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted; the run is complete, and python scripts/evaluate.py {run.directory} does what is missing"
+        ) from error
+    except OSError as error:
+        raise RunFailed(f"{describe_os_error(error)}; the run itself is complete in {run.directory}") from error
+
+
+def evaluate_run(run: Run, module: VAEModule, data: ImageDataModule) -> None:
+    """Add to results.json the parts of the evaluation that every run ends with, as far as they are missing."""
+    options = run.config["evaluation"]
+    shared = ("chunk", "prior_samples", "active_variance", "aggregate_images")
+    settings = Settings(nll_samples=max(2, options["nll_samples"]), **{name: options[name] for name in shared})
+    evaluation = Evaluation.of(module.evaluated(data), settings)
+    for part in missing_parts(read_results(run.directory), run.config):
+        add_evaluation(run.directory, part, evaluate(part, evaluation))
+    if options["parts"]:
+        log.info(f"evaluated {', '.join(options['parts'])}; more by python scripts/evaluate.py {run.directory}")
+
+
+def evaluate_finished(run: Run) -> None:
+    """Evaluate a job of a sweep that was cut off after its test, or whose evaluation failed."""
+    log_to_console(quiet=run.multirun)
+    check_options(run.config)
+    module, data = load_run(run.directory)
+    device = torch.device(hardware.resolve(run.config["trainer"]["accelerator"]))
+    evaluate_run(run, module.to(device), data)

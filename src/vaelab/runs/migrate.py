@@ -1,0 +1,63 @@
+"""Configurations of runs that older versions made, in today's words. ImportanceWeights and results need no change."""
+
+from collections.abc import Mapping
+
+# Version 0.1.0, whose modules lay in one folder: the class it named -> today's.
+MOVED = {
+    "vaelab.conditionals.BernoulliLikelihood": "vaelab.models.likelihoods.BernoulliLikelihood",
+    "vaelab.conditionals.ContinuousBernoulliLikelihood": "vaelab.models.likelihoods.ContinuousBernoulliLikelihood",
+    "vaelab.conditionals.DiscretizedLogisticLikelihood": "vaelab.models.likelihoods.DiscretizedLogisticLikelihood",
+    "vaelab.conditionals.GaussianLikelihood": "vaelab.models.likelihoods.GaussianLikelihood",
+    "vaelab.conditionals.LaplaceLikelihood": "vaelab.models.likelihoods.LaplaceLikelihood",
+    "vaelab.conditionals.ChainPosterior": "vaelab.models.posteriors.ChainPosterior",
+    "vaelab.conditionals.DiracPosterior": "vaelab.models.posteriors.DiracPosterior",
+    "vaelab.conditionals.FlowPosterior": "vaelab.models.posteriors.FlowPosterior",
+    "vaelab.conditionals.GaussianPosterior": "vaelab.models.posteriors.GaussianPosterior",
+    "vaelab.conditionals.NoisyPosterior": "vaelab.models.posteriors.NoisyPosterior",
+    "vaelab.exact.MixtureModel": "vaelab.models.mixture.MixtureModel",
+    "vaelab.exact.ProbabilisticPCA": "vaelab.models.closed_form.ProbabilisticPCA",
+    "vaelab.model.ConditionalModel": "vaelab.models.vae.ConditionalModel",
+    "vaelab.model.LatentVariableModel": "vaelab.models.vae.LatentVariableModel",
+    "vaelab.networks.conv_decoder": "vaelab.models.networks.ConvNet",
+    "vaelab.networks.conv_encoder": "vaelab.models.networks.ConvNet",
+    "vaelab.networks.mlp_decoder": "vaelab.models.networks.MLP",
+    "vaelab.networks.mlp_encoder": "vaelab.models.networks.MLP",
+    "vaelab.objectives.Capacity": "vaelab.models.objectives.Capacity",
+    "vaelab.objectives.ELBO": "vaelab.models.objectives.ELBO",
+    "vaelab.objectives.IWAE": "vaelab.models.objectives.IWAE",
+    "vaelab.objectives.Reconstruction": "vaelab.models.objectives.Reconstruction",
+    "vaelab.objectives.TotalCorrelation": "vaelab.models.objectives.TotalCorrelation",
+    "vaelab.optimizers.Muon": "vaelab.training.optimizers.Muon",
+    "vaelab.priors.Categorical": "vaelab.models.priors.CategoricalPrior",
+    "vaelab.priors.ChainPrior": "vaelab.models.priors.ChainPrior",
+    "vaelab.priors.FlowPrior": "vaelab.models.priors.FlowPrior",
+    "vaelab.priors.GaussianMixture": "vaelab.models.priors.GaussianMixture",
+    "vaelab.priors.StandardNormal": "vaelab.models.priors.StandardNormal",
+    "vaelab.priors.Vamp": "vaelab.models.priors.VampPrior",
+    "vaelab.schedules.Constant": "vaelab.training.schedules.Constant",
+    "vaelab.schedules.ConstantRate": "vaelab.training.schedules.ConstantRate",
+    "vaelab.schedules.Cosine": "vaelab.training.schedules.Cosine",
+    "vaelab.schedules.CosineRate": "vaelab.training.schedules.CosineRate",
+    "vaelab.schedules.Cyclical": "vaelab.training.schedules.Cyclical",
+    "vaelab.schedules.Linear": "vaelab.training.schedules.Linear",
+    "vaelab.schedules.Sigmoid": "vaelab.training.schedules.Sigmoid",
+}
+# Its networks were functions, each with its options bound; today a network is an object that builds both.
+NETWORKS = {old for old in MOVED if old.startswith("vaelab.networks.")}
+
+
+def migrate(config: Mapping[str, object]) -> dict:
+    """``config`` with the classes and options that today's version knows."""
+    return {name: _migrated(value) for name, value in config.items()}
+
+
+def _migrated(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    node = {name: _migrated(item) for name, item in value.items()}
+    old = node.get("_target_")
+    if old in NETWORKS:
+        node.pop("_partial_", None)
+    if old in MOVED:
+        node["_target_"] = MOVED[old]
+    return node

@@ -1,0 +1,78 @@
+"""What the options of a run mean for each other: which of them change the training, and how two runs differ.
+
+The lists below are the only ones of their kind. A name that ends with a dot stands for all options below it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from vaelab.errors import InputError
+
+# Groups that results.json names one by one.
+GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")
+
+# Options that change neither the weights nor a metric.
+COSMETIC = (
+    "name", "ckpt", "data.root", "pictures.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
+)  # fmt: skip
+# Options that change what is measured, and where a run is computed, but not what is trained.
+MEASURING = (
+    "evaluation.nll_samples", "evaluation.prior_samples", "evaluation.active_variance", "evaluation.aggregate_images",
+)  # fmt: skip
+PLACEMENT = ("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile")
+NOT_TRAINING = (*COSMETIC, *MEASURING, *PLACEMENT)
+
+# Sections that the weights and the optimizer's state depend on: a checkpoint goes on only under the same.
+STRUCTURE = ("latent", "network", "posterior", "likelihood", "prior", "model", "optimizer")
+# Options within them with which a run may go on all the same, such as a lower rate after it diverged.
+RATES = ("lr", "adam_lr")
+
+
+def is_among(option: str, names: Sequence[str]) -> bool:
+    """Whether ``option`` is one of ``names``, or below one that ends with a dot.
+
+    >>> is_among("pictures.every", COSMETIC), is_among("seed", COSMETIC)
+    (True, False)
+    """
+    return any(option == name or (name.endswith(".") and option.startswith(name)) for name in names)
+
+
+def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """A configuration as dotted options.
+
+    >>> flatten({"data": {"name": "mnist", "val": 10}, "seed": 0})
+    {'data.name': 'mnist', 'data.val': 10, 'seed': 0}
+    """
+    options: dict[str, object] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            options |= flatten(value, f"{prefix}{name}.")
+        else:
+            options[f"{prefix}{name}"] = value
+    return options
+
+
+def differences(
+    there: Mapping[str, object], here: Mapping[str, object], ignored: Sequence[str] = COSMETIC
+) -> list[str]:
+    """The options in which two configurations differ, with both values.
+
+    >>> differences({"epochs": 5, "name": "a"}, {"epochs": 50, "name": "b"})
+    ['epochs=5 there, 50 here']
+    """
+    left, right = flatten(there), flatten(here)
+    missing = "nothing"
+    return [
+        f"{option}={left.get(option, missing)} there, {right.get(option, missing)} here"
+        for option in sorted(left.keys() | right.keys())
+        if left.get(option, missing) != right.get(option, missing) and not is_among(option, ignored)
+    ]
+
+
+def evaluation_parts(config: Mapping[str, dict]) -> list[str]:
+    """The parts of the evaluation that a run ends with, by ``evaluation.parts``."""
+    parts = config["evaluation"]["parts"]
+    if not isinstance(parts, list):
+        raise InputError(
+            f"evaluation.parts must be a list, such as [latents, aggregate], or [] for none, got {parts!r}"
+        )
+    return parts

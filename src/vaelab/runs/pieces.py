@@ -1,0 +1,102 @@
+"""From the configuration to objects: checks that an option exists before Hydra calls the class that reads it."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from vaelab.errors import InputError, VaelabError, one_line
+
+LIBRARIES = ("torch", "lightning")
+
+
+def make_piece(where: str, config: Mapping[str, object]) -> object:
+    """The object that ``config`` describes; ``where`` is its place on the command line, such as ``prior``.
+
+    **Raises**
+        InputError: a class does not exist, an option does not belong to it, or its value is wrong. An exception of
+            another type, from inside a class, is a bug there and is raised as it is, with the piece in a note.
+    """
+    _check_targets(where, config)
+    try:
+        return instantiate(config, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if cause is None:
+            raise InputError(f"{where}: {one_line(error)}") from error
+        if not isinstance(cause, VaelabError):
+            note_piece(cause, f"{where} ({config.get('_target_')})")
+        raise cause from None
+
+
+def call_library(where: str, function: Callable, *arguments: object, **options: object) -> object:
+    """Call a library's constructor with nothing but the user's options: what it rejects is the user's input."""
+    try:
+        return function(*arguments, **options)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, VaelabError) or not _is_of_library(function):
+            raise
+        raise InputError(f"{where} does not take these options: {one_line(error)}") from error
+
+
+def note_piece(error: BaseException, piece: str) -> None:
+    """Say in a note of ``error`` in which piece it arose; notes are printed below the traceback."""
+    error.__notes__ = [*getattr(error, "__notes__", ()), f"in {piece}"]  # BaseException.add_note is Python 3.11's
+
+
+def _is_of_library(function: Callable) -> bool:
+    function = function.func if isinstance(function, functools.partial) else function
+    return function.__module__.split(".")[0] in (*LIBRARIES, "vaelab")
+
+
+def _check_targets(where: str, config: object) -> None:
+    """Check every ``_target_`` in ``config``, from the inside out."""
+    if not isinstance(config, Mapping):
+        return
+    for name, value in config.items():
+        _check_targets(f"{where}.{name}", value)
+    if "_target_" in config:
+        _check_options(where, locate(where, str(config["_target_"])), config)
+
+
+def locate(where: str, path: str) -> Callable:
+    """The class or function at ``path``, such as ``vaelab.models.priors.StandardNormal``."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name, None) if module else None
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{where}._target_={path}: there is no module {error.name!r}; it must be importable where the run is opened"
+        ) from error
+    if not callable(found):
+        raise InputError(f"{where}._target_={path}: there is no such class or function")
+    return found
+
+
+def _check_options(where: str, function: Callable, config: Mapping[str, object]) -> None:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a class written in C does not say what it takes
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
+    group = where.rpartition(".")[2]
+    for option in config:
+        if option not in known and not option.startswith("_"):
+            raise InputError(
+                f"{where} has no option {option!r}: {config['_target_']} does not read it; leave {group}.{option} "
+                f"out, or take another {group} or model, if the model sets it"
+            )
+
+
+def make_optimizer(factory: Callable, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer for ``parameters``; an InputError where torch rejects its options."""
+    optimizer = call_library("optimizer", factory, parameters)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise InputError(f"optimizer must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    return optimizer

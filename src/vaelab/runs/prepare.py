@@ -1,0 +1,132 @@
+"""From a composed configuration to the objects of a run: all is made and checked before anything is written."""
+
+import os
+import time
+
+import torch
+
+from vaelab import hardware, rng
+from vaelab.checks import one_of, whole
+from vaelab.data.datamodule import ImageDataModule
+from vaelab.errors import InputError
+from vaelab.evaluation.suite import PARTS
+from vaelab.runs import ranks
+from vaelab.runs.options import evaluation_parts
+from vaelab.runs.pieces import make_optimizer, make_piece
+from vaelab.runs.resume import find_resume_point
+from vaelab.runs.run import Components, Run
+from vaelab.runs.trainer import make_trainer
+from vaelab.runs.trial import check_contracts, check_image_shape, check_labels
+from vaelab.training.module import VAEModule
+
+PIECES = ("model", "loss", "beta", "optimizer", "lr")
+
+
+def check_options(config: dict) -> None:
+    """Raise an InputError where an option of the run itself, not of its pieces, has a value that does not exist."""
+    evaluation, trainer = config["evaluation"], config["trainer"]
+    whole("seed", config["seed"], 0)
+    whole("epochs", config["epochs"])
+    for interval in ("max_epochs", "log_every_n_steps", "check_val_every_n_epoch"):
+        whole(f"trainer.{interval}", trainer[interval])
+    one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
+    for part in evaluation_parts(config):
+        one_of("evaluation.parts", part, PARTS)
+    whole("evaluation.aggregate_images", evaluation["aggregate_images"], 2)
+    hardware.check_accelerator(trainer["accelerator"])
+    hardware.check_compile(trainer["compile"])
+    if trainer.get("fast_dev_run"):
+        raise InputError("+trainer.fast_dev_run saves nothing that could be tested: take trainer=debug")
+
+
+def prepare(run: Run) -> Components:
+    """Make the model, the data and the trainer, and check that they fit; nothing is written but downloaded data."""
+    options = run.config["trainer"]
+    check_options(run.config)
+    processes = hardware.count_processes(options["accelerator"], options["devices"])
+    resumed = find_resume_point(run)
+    hardware.tune_process()
+    if ranks.is_worker() and hardware.resolve(options["accelerator"]) == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    module = make_module(run.config)
+    if run.ckpt and module.model.is_solved:
+        raise InputError(f"ckpt={run.ckpt}: a model in closed form has nothing to go on with; leave ckpt out")
+    data = load_data(run.config)
+    if resumed.data not in (None, data.describe()):
+        raise InputError(
+            f"ckpt={run.ckpt} was trained on {resumed.data}, and this command on {data.describe()}: "
+            "go on with the same, or leave ckpt out to train anew"
+        )
+    _check_shares(data, processes)
+    began = time.monotonic()
+    start_model(run, module, data)
+    begin_s = time.monotonic() - began
+    compile_networks(module, options["compile"])
+    if processes > 1 and not ranks.is_worker():
+        # Made to find wrong options now, in this process; the processes that train make their own.
+        make_trainer({**options, "devices": 1, "strategy": "auto"}, run, module, data, resumed)
+        return Components(data, module, None, processes, resumed, begin_s)
+    trainer = make_trainer(options, run, module, data, resumed)
+    return Components(data, module, trainer, processes, resumed, begin_s)
+
+
+def _check_shares(data: ImageDataModule, processes: int) -> None:
+    smallest = min([data.eval_batch_size, *(len(images) for images in data.sets.values() if len(images))])
+    if smallest < processes:
+        raise InputError(f"every process needs an image to evaluate: {processes} processes share a batch of {smallest}")
+    if data.batch_size % processes:
+        raise InputError(f"data.batch_size={data.batch_size} does not split evenly over {processes} processes")
+
+
+def make_data(config: dict) -> ImageDataModule:
+    """The data module, its images not read yet."""
+    return make_piece("data", config["data"])
+
+
+def load_data(config: dict) -> ImageDataModule:
+    """The data module with its images in memory."""
+    data = make_data(config)
+    if not ranks.is_worker():  # its launcher has fetched the data already
+        data.prepare_data()
+    data.setup()
+    return data
+
+
+def make_module(config: dict) -> VAEModule:
+    """The model with its objective, schedules and optimizer; its weights are drawn with the run's seed."""
+    evaluation, seed = config["evaluation"], config["seed"]
+    torch.manual_seed(rng.mix(seed, rng.INIT))
+    module = VAEModule(
+        *(make_piece(name, config[name]) for name in PIECES),
+        seed=seed,
+        # A run of an older version may lack some of them.
+        **{
+            name: evaluation[name]
+            for name in ("nll_samples", "prior_samples", "chunk", "active_variance")
+            if name in evaluation
+        },
+        config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
+    )
+    make_optimizer(module.optimizer, list(module.model.parameters()))  # finds wrong options before the data are read
+    return module
+
+
+def start_model(run: Run, module: VAEModule, data: ImageDataModule) -> None:
+    """Let the model start from the training images, unless it resumes, and try it on two of them."""
+    train, seed = data.sets["train"], run.config["seed"]
+    module.objective.set_training_images(len(train))
+    check_labels(module.model, data)
+    check_image_shape(run.config, data)
+    with rng.fixed_noise(torch.device("cpu"), seed, rng.BEGIN), torch.no_grad():
+        if run.ckpt is None:
+            generator = rng.generator(seed, rng.BEGIN)
+            module.start_from_images(lambda: data.scale(train.images, drawn=module.model.is_solved), generator)
+        check_contracts(module, data)
+
+
+def compile_networks(module: VAEModule, mode: str | None) -> None:
+    """Compile encoder and decoder with torch.compile at their first batch, which takes some ten seconds; None: not."""
+    if mode is not None:
+        for piece in module.pieces():
+            for network in piece.networks():
+                network.compile(mode=mode)

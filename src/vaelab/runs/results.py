@@ -1,0 +1,120 @@
+"""results.json: what a run was and what it reached. Without torch, so that a finished job costs milliseconds."""
+
+import csv
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import vaelab
+from vaelab.errors import InputError
+from vaelab.files import PROJECT, write_json
+from vaelab.locks import locked
+from vaelab.runs.options import evaluation_parts
+
+RESULTS = "results.json"
+METRICS = "metrics.csv"
+EVALUATION_LOCK = f".{RESULTS}.lock"
+
+
+@dataclass
+class RunState:
+    """What lies in a run's directory.
+
+    **Attributes**
+        results: of a run that completed or failed; None where none were written, or where the file is damaged.
+    """
+
+    directory: Path
+    results: dict | None
+
+    @property
+    def is_complete(self) -> bool:
+        return self.results is not None and self.results.get("status") == "completed"
+
+
+def read_state(directory: Path) -> RunState:
+    """What lies in ``directory``, whatever that is."""
+    try:
+        results = json.loads((directory / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        results = None
+    return RunState(directory, results if isinstance(results, dict) else None)
+
+
+def read_results(directory: Path) -> dict:
+    """results.json of the run in ``directory``.
+
+    **Raises**
+        InputError: there is none, or it is damaged.
+    """
+    path = directory / RESULTS
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{directory} has no {RESULTS}: the run is not finished, or this is no run") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("evaluation", {}), dict):
+        raise InputError(f"{path} is damaged: it does not hold what a run writes there")
+    return content
+
+
+def missing_parts(results: Mapping[str, dict], config: Mapping[str, dict]) -> list[str]:
+    """The parts of the evaluation that ``config`` asks for and ``results`` lack: not computed yet, or failed."""
+    known = results.get("evaluation", {})
+    return [part for part in evaluation_parts(config) if part not in known or has_failed(known[part])]
+
+
+def has_failed(part: Mapping[str, object]) -> bool:
+    """Whether a part of the evaluation is stored as failed."""
+    return "error" in part
+
+
+def add_evaluation(directory: Path, part: str, metrics: Mapping[str, object]) -> None:
+    """Add a part of the evaluation to results.json, beside what other processes add meanwhile."""
+    with locked(directory / EVALUATION_LOCK, wait=True):
+        content = read_results(directory)
+        content.setdefault("evaluation", {})[part] = metrics
+        write_json(directory / RESULTS, content)
+
+
+def validation_metrics(directory: Path, epoch: int) -> dict[str, float]:
+    """The validation's metrics after ``epoch``, from metrics.csv; empty where nothing was validated."""
+    try:
+        with (directory / METRICS).open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["epoch"] and float(row["epoch"]) == epoch]
+    except FileNotFoundError:  # a model that is not trained
+        return {}
+    named = ((_validation_name(column), value) for row in rows for column, value in row.items() if value)
+    return {name: float(value) for name, value in named if name}
+
+
+def _validation_name(column: str) -> str:
+    """``elbo`` of ``elbo/val`` (and of ``val/elbo``, as older versions wrote it); "" of other columns."""
+    if column.startswith("val/"):
+        return column.removeprefix("val/")
+    return column.removesuffix("/val") if column.endswith("/val") else ""
+
+
+def versions() -> dict[str, str]:
+    """The versions that a run was made with."""
+    packages = {name: version(name) for name in ("torch", "lightning")}
+    return {"vaelab": vaelab.__version__, **packages, "python": platform.python_version()}
+
+
+@cache
+def commit() -> str | None:
+    """The commit of this code, with "-dirty" where files were changed since; None outside a git repository."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=PROJECT, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,122 @@
+"""Where a run goes on: whether its checkpoint fits, and what a job of a sweep does with what it finds."""
+
+import logging
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from vaelab.errors import InputError, one_line
+from vaelab.runs.directory import COMPOSED, LAST, check_free, clear_for_restart, keep_aside
+from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences
+from vaelab.runs.results import RESULTS, read_state
+from vaelab.runs.run import ResumePoint, Run
+from vaelab.training.checkpoints import read_checkpoint
+
+log = logging.getLogger(__name__)
+
+
+def find_resume_point(run: Run) -> ResumePoint:
+    """Where ``run`` goes on.
+
+    **Raises**
+        InputError: its checkpoint is damaged, belongs to another model, or has reached the asked number of epochs.
+    """
+    if run.ckpt is None:
+        return ResumePoint()
+    checkpoint = read_checkpoint(run.ckpt)
+    check_fits(run.ckpt, checkpoint, run.config)
+    if "current_model_state" in checkpoint and run.config["evaluation"]["ema"] is None:
+        raise InputError(f"ckpt={run.ckpt} holds averaged weights: go on with evaluation.ema=..., as that run had")
+    _check_is_last(run, run.ckpt, checkpoint)
+    done, epochs = checkpoint["epoch"] + 1, run.config["trainer"]["max_epochs"]
+    lacks_only_its_test = run.resumes_in_place and not (run.directory / RESULTS).exists()
+    if done > epochs or (done == epochs and not lacks_only_its_test):
+        raise InputError(
+            f"ckpt={run.ckpt} has its {done} epochs behind it, and this command asks for {epochs}: "
+            f"say epochs={2 * done}, or another number above {done}, to train it for longer"
+        )
+    return ResumePoint(checkpoint["global_step"], done, checkpoint["data"])
+
+
+def _check_is_last(run: Run, ckpt: Path, checkpoint: dict) -> None:
+    last = run.directory / LAST
+    if not (run.resumes_in_place and last.exists()):
+        return
+    if read_checkpoint(last)["global_step"] > checkpoint["global_step"]:
+        raise InputError(
+            f"ckpt={ckpt} is behind {last}, which going on here would overwrite: "
+            "take that one, or branch off into a directory of its own with name=..."
+        )
+
+
+def check_fits(path: Path, checkpoint: dict, config: Mapping[str, object]) -> None:
+    """Raise an InputError where ``checkpoint`` holds the weights of another model than ``config`` describes."""
+    for key in STRUCTURE:
+        there, here = (_without_rates(side.get(key)) for side in (checkpoint["config"], config))
+        if there != here:
+            there, here = _innermost_difference(key, there, here)
+            raise InputError(
+                f"ckpt={path} was trained with {there}, this command says {here}: "
+                f"say {there} to begin with its weights, or leave ckpt out to train anew"
+            )
+
+
+def _without_rates(section: object) -> object:
+    if not isinstance(section, Mapping):
+        return section
+    return {key: value for key, value in section.items() if key not in RATES}
+
+
+def _innermost_difference(key: str, there: object, here: object) -> tuple[str, str]:
+    """The innermost option in which two configurations differ, as it is typed."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for inner in [*there, *(name for name in here if name not in there)]:
+            if there.get(inner) != here.get(inner):
+                return _innermost_difference(f"{key}.{inner}", there.get(inner), here.get(inner))
+    return f"{key}={there}", f"{key}={here}"
+
+
+def resume_or_restart(run: Run) -> None:
+    """For a job of a sweep: go on where it was cut off or failed, else start it again, with nothing lost.
+
+    **Raises**
+        InputError: something else lies in its directory.
+    """
+    last, composed = run.directory / LAST, run.directory / COMPOSED
+    results = read_state(run.directory).results
+    if results is not None and results.get("status") == "failed":
+        (run.directory / RESULTS).unlink()  # it is tried again, and would fail with the same words
+    if not composed.is_file():
+        check_free(run.directory, resumes=False)
+        clear_for_restart(run.directory)
+        return
+    try:
+        changed = differences(OmegaConf.to_container(OmegaConf.load(composed)), run.config, NOT_TRAINING)
+        if last.is_file() and not changed:
+            read_checkpoint(last)
+    except (InputError, YAMLError, OmegaConfBaseException) as error:  # its files are damaged
+        log.warning(f"{run.directory.name} starts again: {one_line(error)}")
+        clear_for_restart(run.directory)
+        return
+    if changed:
+        raise InputError(
+            f"was cut off, but with {'; '.join(changed[:3])}; nothing was touched: delete it to have it made anew, "
+            "or take another place with name=..."
+        )
+    if last.is_file():
+        keep_aside(run.directory / RESULTS)
+        run.config["ckpt"] = str(last)
+    else:
+        clear_for_restart(run.directory)
+
+
+def how_to_go_on(run: Run) -> str:
+    """The command that goes on with ``run``, or why there is none."""
+    last = run.directory / LAST
+    if last.exists():
+        return f"go on with: python train.py {shlex.quote(f'ckpt={last}')}"
+    return f"it had finished no epoch, so there is nothing to go on from in {run.directory}"

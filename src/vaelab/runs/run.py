@@ -1,0 +1,70 @@
+"""One run: its composed configuration, and the objects that are made from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning import Trainer
+
+from vaelab.data.datamodule import ImageDataModule
+from vaelab.training.module import VAEModule
+
+
+@dataclass
+class Run:
+    """One run as composed: plain values, which can be sent to another process.
+
+    **Arguments**
+        config: the composed configuration.
+        overrides: the words of the command line.
+        choices: group -> member.
+        directory: where its files go.
+        multirun: whether it is a job of a sweep.
+        side_by_side: whether other jobs may run on this machine at the same time.
+    """
+
+    config: dict
+    overrides: list[str]
+    choices: dict[str, str]
+    directory: Path
+    multirun: bool = False
+    side_by_side: bool = False
+
+    @property
+    def ckpt(self) -> Path | None:
+        return Path(self.config["ckpt"]) if self.config["ckpt"] else None
+
+    @property
+    def resumes_in_place(self) -> bool:
+        """Whether it goes on from a checkpoint in its own directory."""
+        return self.ckpt is not None and self.ckpt.resolve().is_relative_to(self.directory.resolve())
+
+
+@dataclass
+class ResumePoint:
+    """How far a run has come when it starts: nowhere, or where its checkpoint is.
+
+    **Attributes**
+        data: what it was trained on so far.
+    """
+
+    step: int = 0
+    epochs: int = 0
+    data: dict | None = None
+
+
+@dataclass
+class Components:
+    """The objects of a run, made and checked before anything is written.
+
+    **Attributes**
+        trainer: None where the processes that train are not started yet.
+        processes: how many processes train.
+        begin_s: seconds that the model's start from the training images took.
+    """
+
+    data: ImageDataModule
+    module: VAEModule
+    trainer: Trainer | None
+    processes: int
+    resumed: ResumePoint
+    begin_s: float

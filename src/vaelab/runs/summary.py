@@ -1,0 +1,149 @@
+"""What a run says of itself: in results.json, in TensorBoard's HParams, and to the user at its start and end."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from vaelab import hardware
+from vaelab.errors import RunFailed, describe_os_error, one_line
+from vaelab.evaluation.metrics import METRICS
+from vaelab.files import write_json
+from vaelab.runs import ranks
+from vaelab.runs.console import SUMMARY
+from vaelab.runs.directory import FIGURES
+from vaelab.runs.options import GROUPS, flatten
+from vaelab.runs.results import RESULTS, commit
+from vaelab.runs.run import Components, Run
+
+log = logging.getLogger(__name__)
+
+FALLBACK_WARNING = (
+    "WARNING: this is not MNIST but mnist5k, 5,000 of its images; the metrics are not comparable with MNIST's"
+)
+GREY_PIXELS = (
+    "Grey pixels: nats of a cross-entropy, not of a likelihood; not comparable with nats of binarised images "
+    "(data.binarize)."
+)
+
+
+def identity(run: Run) -> dict[str, object]:
+    """What a run is, as far as its configuration says it."""
+    config = run.config
+    return {
+        "name": config["name"],
+        "overrides": run.overrides,
+        **{group: run.choices.get(group) for group in GROUPS},
+        "latent": config["latent"],
+        "beta": config["beta"].get("weight"),
+        "seed": config["seed"],
+        "epochs": config["trainer"]["max_epochs"],
+        "choices": run.choices,
+        "config": config,
+        "commit": commit(),
+    }
+
+
+def failure(run: Run, error: BaseException) -> dict[str, object]:
+    """results.json of a run that failed."""
+    return {"status": "failed", "error": one_line(error) or type(error).__name__, **identity(run)}
+
+
+def introduce(run: Run, components: Components) -> None:
+    """Say what is about to run."""
+    data, config = components.data.describe(), run.config
+    choices = ", ".join(f"{group} {run.choices.get(group)}" for group in GROUPS)
+    _log_for_sweep(run, "resumes" if run.ckpt else "starts")
+    log.info(f"{run.directory}: {choices}, latent {config['latent']}")
+    precision = components.trainer.precision if components.trainer else config["trainer"]["precision"]
+    log.info(
+        f"{data['name']} with {data['train']:,} images to train, {data['val']:,} to validate, {data['test']:,} to "
+        f"test, batches of {data['batch_size']}; {hardware.describe_device(config['trainer']['accelerator'], 1)}, "
+        f"{precision}, {components.processes} process(es)"
+    )
+    if components.data.is_fallback:
+        log.warning(FALLBACK_WARNING)
+    if run.ckpt:
+        log.info(f"going on from {run.ckpt}, step {components.resumed.step}")
+
+
+def finish(run: Run, components: Components, results: dict) -> None:
+    """Write results.json, TensorBoard's HParams, and the table that the user sees at the end."""
+    if not ranks.is_first():
+        return
+    if results["status"] == "completed":
+        _write_hyperparameters(run, components, results)
+    try:
+        write_json(run.directory / RESULTS, results)
+    except OSError as error:
+        raise RunFailed(describe_os_error(error)) from error
+    if results["status"] == "completed":
+        _show(run, components, results)
+
+
+def hyperparameters(run: Run, results: dict) -> dict[str, bool | int | float | str]:
+    """What TensorBoard's HParams tab lists: what the run is, and in a sweep every option that was named."""
+    told = {name: results[name] for name in (*GROUPS, "latent", "beta", "seed", "epochs")}
+    told |= {"data": results["data"]["name"], "optimizer": run.choices.get("optimizer")}
+    options = flatten(run.config)
+    told["lr"] = options.get("optimizer.lr")
+    if run.multirun:  # in a single run they would hide the others
+        named = {word.lstrip("+~").partition("=")[0] for word in run.overrides} - {"name", "ckpt"}
+        told |= {name: options[name] for name in sorted(named) if name in options}
+    return {name: value for name, value in told.items() if isinstance(value, (bool, int, float, str))}
+
+
+def _write_hyperparameters(run: Run, components: Components, results: dict) -> None:
+    trainer = components.trainer
+    assert trainer is not None  # a run that completed had one
+    metrics = {f"test/{name}": value for name, value in results["test"].items()}
+    trainer.logger.log_hyperparams(hyperparameters(run, results), metrics, step=trainer.global_step)
+    trainer.logger.experiment.flush()
+
+
+def _show(run: Run, components: Components, results: dict) -> None:
+    """Print the test's metrics as a table, where the files are, and how to look at them."""
+    log.info(_rendered(metrics_table(results, run.choices.get("likelihood"))))
+    took, tested, test = results["time"], results["tested"], results["test"]
+    log.info(
+        f"fit {took['fit_s']:.1f} s ({took['epoch_s']:.2f} s per epoch), test {took['test_s']:.1f} s "
+        f"of the {tested['checkpoint']} weights, epoch {tested['epoch']}"
+    )
+    brief = ", ".join(f"{name} {test[name]:.3f}" for name in METRICS if name in test and METRICS[name].is_brief)
+    _log_for_sweep(run, f"{brief} after {took['begin_s'] + took['fit_s'] + took['test_s']:.0f} s")
+    log.info(f"results   {run.directory / RESULTS}")
+    log.info(f"plots     {run.directory / FIGURES}")
+    log.info(f"curves    {os.path.relpath(Path(sys.executable).parent / 'tensorboard')} --logdir {run.directory}")
+    if components.data.is_fallback and not run.multirun:
+        log.warning(FALLBACK_WARNING)
+
+
+def metrics_table(results: dict, likelihood: str | None) -> Table:
+    """The test's metrics with what each means."""
+    data, test = results["data"], results["test"]
+    table = Table(title=f"{data['test']:,} test images of {data['name']}", title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("meaning", overflow="fold")
+    if likelihood == "bernoulli" and data["binarize"] == "none":
+        table.caption, table.caption_justify = GREY_PIXELS, "left"
+    for name, metric in METRICS.items():
+        if name in test and name != "loss":
+            value = str(test[name]) if isinstance(test[name], int) else f"{test[name]:.3f}"
+            table.add_row(name, value, f"{metric.meaning}{f', {metric.unit}' if metric.unit else ''}")
+    return table
+
+
+def _rendered(table: Table) -> str:
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip()
+
+
+def _log_for_sweep(run: Run, line: str) -> None:
+    """A line that a job of a sweep prints, and a single run does not."""
+    log.log(SUMMARY if run.multirun else logging.DEBUG, f"{run.directory.name}: {line}")

@@ -1,0 +1,75 @@
+"""Lightning's Trainer of a run, from its options."""
+
+import logging
+
+from lightning import Callback, Trainer
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from vaelab import hardware
+from vaelab.data.datamodule import ImageDataModule
+from vaelab.errors import InputError, one_line
+from vaelab.runs import ranks
+from vaelab.runs.pieces import call_library
+from vaelab.runs.run import ResumePoint, Run
+from vaelab.training.callbacks import AveragedWeights, PlotCallback, SaveMetrics
+from vaelab.training.checkpoints import AtomicCheckpointIO, checkpoint_callbacks
+from vaelab.training.lightning_internals import Bfloat16Products, drop_idle_hooks
+from vaelab.training.loggers import MetricsCSV, TensorBoardFiles
+from vaelab.training.module import VAEModule
+from vaelab.training.progress import ProgressReporter
+
+
+def make_trainer(options: dict, run: Run, module: VAEModule, data: ImageDataModule, resumed: ResumePoint) -> Trainer:
+    """Lightning's Trainer with the run's loggers and callbacks; this project prints what Lightning would print.
+
+    **Raises**
+        InputError: Lightning rejects one of ``options``.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Named, because Lightning would otherwise take a job that Slurm started for one process of a larger run.
+    environment = TorchElasticEnvironment() if ranks.is_worker() else LightningEnvironment()
+    plugins = [AtomicCheckpointIO(), environment]
+    options = {name: value for name, value in options.items() if name != "compile"}  # done before
+    precision = hardware.resolve_precision(options.pop("precision"), options["accelerator"])
+    if precision == "bf16-mixed":
+        plugins.append(Bfloat16Products(hardware.resolve(options["accelerator"])))
+    else:
+        options["precision"] = precision
+    tensorboard = TensorBoardFiles(run.directory, resumed.step, module.model.has_bound)
+    metrics = MetricsCSV(run.directory, resumed.step)
+    callbacks = _callbacks(run, module, data, tensorboard, metrics)
+    drop_idle_hooks([module, *callbacks])
+    try:
+        return call_library(
+            "trainer",
+            Trainer,
+            **options,
+            logger=[tensorboard, metrics],
+            callbacks=callbacks,
+            plugins=plugins,
+            default_root_dir=run.directory,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # data.batches splits every batch itself, without dropping or doubling
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except MisconfigurationException as error:
+        raise InputError(f"trainer: {one_line(error)}") from error
+
+
+def _callbacks(
+    run: Run, module: VAEModule, data: ImageDataModule, tensorboard: TensorBoardFiles, metrics: MetricsCSV
+) -> list[Callback]:
+    title = f"{run.config['name']} · {data.name}"
+    if module.objective.weighs_kl:
+        title += f" · β = {module.beta.end:g}"
+    decay = run.config["evaluation"]["ema"]
+    return [
+        ProgressReporter(bar=not run.side_by_side),
+        PlotCallback(run.directory, tensorboard, title, **run.config["pictures"]),
+        SaveMetrics(metrics),
+        *checkpoint_callbacks(run.directory, module.criterion, data.val > 0),
+        *([] if decay is None else [AveragedWeights(decay)]),
+    ]

@@ -1,0 +1,49 @@
+"""Files of tensors and plain values: written whole or not at all, read without running code that they contain."""
+
+import io
+import pickle
+import warnings
+from pathlib import Path
+from zipfile import BadZipFile
+
+import torch
+
+from vaelab.errors import InputError
+from vaelab.files import replacing
+
+
+def save_tensors(content: object, path: Path) -> None:
+    """Write ``content`` with ``torch.save``, whole or not at all; an OSError names ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)  # to memory first: a full disk is then a plain OSError
+    try:
+        with replacing(path) as part:
+            part.write_bytes(buffer.getbuffer())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def read_tensors(path: Path) -> object:
+    """Read what ``save_tensors`` wrote, tensors on the CPU.
+
+    Only tensors and plain types are unpickled (``weights_only=True``), so a file from elsewhere cannot run code.
+
+    **Raises**
+        InputError: the file holds something else, or it is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about another pickle protocol; a file that cannot be read raises below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} is no checkpoint of tensors and plain values, or a damaged one; nothing in it was run "
+            f"({_first_line(error)})"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError, BadZipFile) as error:
+        raise InputError(f"{path} is no checkpoint, or a damaged one ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -1,0 +1,145 @@
+"""Schedules: pure functions of the step, so that resuming a run needs no state.
+
+A schedule of β is called with (step, steps) and returns the KL term's weight at that step; a schedule of the
+learning rate returns the factor on the optimizer's own rate. ``steps`` is the length of the training.
+"""
+
+import math
+
+from vaelab.checks import number, whole
+from vaelab.errors import InputError
+from vaelab.models.contracts import Schedule
+
+
+def _warmup_steps(warmup: float, steps: int) -> float:
+    """Up to 1, ``warmup`` is a fraction of the training; above 1, a number of steps."""
+    return warmup * steps if warmup <= 1 else warmup
+
+
+class Constant(Schedule):
+    """β = ``weight`` throughout."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = number("beta.weight", weight)
+
+    def __call__(self, step: int, steps: int) -> float:
+        return self.weight
+
+
+class Linear(Schedule):
+    """β rises in a straight line from ``start`` to ``weight`` during the warm-up, then stays.
+
+    Ladder Variational Autoencoders (Sønderby et al., 2016). ``warmup``: a fraction of the training up to 1,
+    a number of steps above 1.
+
+    >>> beta = Linear(weight=4.0, warmup=0.5)
+    >>> [beta(step, 100) for step in (0, 25, 50, 100)]
+    [0.0, 2.0, 4.0, 4.0]
+    """
+
+    def __init__(self, weight: float = 1.0, warmup: float = 0.25, start: float = 0.0) -> None:
+        self.weight = number("beta.weight", weight)
+        self.warmup = number("beta.warmup", warmup)
+        self.start = number("beta.start", start)
+
+    def __call__(self, step: int, steps: int) -> float:
+        length = _warmup_steps(self.warmup, steps)
+        share = min(1.0, step / length) if length else 1.0
+        return self.start + self.shape(share) * (self.weight - self.start)
+
+    def shape(self, share: float) -> float:
+        """How far up, from 0 to 1, after this share of the warm-up."""
+        return share
+
+
+class Cosine(Linear):
+    """A warm-up along half a cosine, flat at both ends: Cyclical Annealing Schedule (Fu et al., 2019).
+
+    >>> beta = Cosine(weight=4.0, warmup=0.5)
+    >>> [round(beta(step, 100), 3) for step in (0, 25, 50, 100)]
+    [0.0, 2.0, 4.0, 4.0]
+    """
+
+    def shape(self, share: float) -> float:
+        return 0.5 * (1 - math.cos(math.pi * share))
+
+
+class Sigmoid(Linear):
+    """A warm-up along a logistic curve, cut off and stretched to meet both ends.
+
+    Generating Sentences from a Continuous Space (Bowman et al., 2016). ``steepness`` is that of the uncut curve,
+    1/(1 + exp(-steepness · share)).
+
+    >>> beta = Sigmoid(weight=4.0, warmup=0.5)
+    >>> [round(beta(step, 100), 3) for step in (0, 25, 50, 100)]
+    [0.0, 2.0, 4.0, 4.0]
+    """
+
+    def __init__(self, weight: float = 1.0, warmup: float = 0.25, start: float = 0.0, steepness: float = 12.0) -> None:
+        super().__init__(weight, warmup, start)
+        self.steepness = number("beta.steepness", steepness, above=True)
+
+    def shape(self, share: float) -> float:
+        """tanh is the logistic curve around its middle, of half the argument."""
+        return 0.5 + 0.5 * math.tanh(self.steepness / 2 * (share - 0.5)) / math.tanh(self.steepness / 4)
+
+
+class Cyclical(Schedule):
+    """β rises in a straight line from ``start`` to ``weight`` at the begin of each of ``cycles``, then stays.
+
+    Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing (Fu et al., 2019). ``warmup`` is the
+    length of one rise, at most a cycle: a fraction of the whole training up to 1, a number of steps above 1.
+
+    >>> beta = Cyclical(weight=4.0, warmup=0.1, cycles=4)
+    >>> [round(beta(step, 1000), 3) for step in (0, 50, 100, 249, 250, 300, 999)]
+    [0.0, 2.0, 4.0, 4.0, 0.0, 2.0, 4.0]
+    """
+
+    def __init__(self, weight: float = 1.0, warmup: float = 0.125, start: float = 0.0, cycles: int = 4) -> None:
+        self.weight = number("beta.weight", weight)
+        self.warmup = number("beta.warmup", warmup)
+        self.start = number("beta.start", start)
+        self.cycles = whole("beta.cycles", cycles)
+        if self.warmup <= 1 < self.warmup * self.cycles:
+            raise InputError(
+                f"beta.warmup={self.warmup:g} does not fit {self.cycles} times into the training: "
+                f"take at most {1 / self.cycles:g}, or fewer beta.cycles"
+            )
+
+    def __call__(self, step: int, steps: int) -> float:
+        if step >= steps:  # what is trained for, also by the test
+            return self.weight
+        cycle = max(1.0, steps / self.cycles)
+        within = step % cycle
+        length = min(_warmup_steps(self.warmup, steps), cycle)
+        share = min(1.0, within / length) if length else 1.0
+        return self.start + share * (self.weight - self.start)
+
+
+class ConstantRate(Schedule):
+    """The optimizer's learning rate as it is."""
+
+    def __call__(self, step: int, steps: int) -> float:
+        return 1.0
+
+
+class CosineRate(Schedule):
+    """A linear warm-up, then half a cosine from the full learning rate down to ``final`` of it.
+
+    SGDR: Stochastic Gradient Descent with Warm Restarts (Loshchilov and Hutter, 2017), without the restarts.
+    ``warmup``: a fraction of the training up to 1, a number of steps above 1.
+
+    >>> rate = CosineRate(warmup=0.0)
+    >>> [round(rate(step, 100), 3) for step in (0, 50, 100)]
+    [1.0, 0.5, 0.0]
+    """
+
+    def __init__(self, warmup: float = 0.0, final: float = 0.0) -> None:
+        self.warmup = number("lr.warmup", warmup)
+        self.final = number("lr.final", final)
+
+    def __call__(self, step: int, steps: int) -> float:
+        length = _warmup_steps(self.warmup, steps)
+        rise = min(1.0, (step + 1) / length) if length else 1.0
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps))))
+        return rise * (self.final + (1 - self.final) * fall)

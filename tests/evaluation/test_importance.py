@@ -1,0 +1,239 @@
+"""Estimates against exact likelihoods, and means against numpy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from compositions import module_of, small_data
+from sklearn.decomposition import PCA
+from small_models import IMAGE, decoder, probabilistic_pca, vae
+from torch import nn
+
+from vaelab.evaluation.bounds import bounds, squared_error
+from vaelab.evaluation.importance import (
+    bf16_error,
+    effective_samples,
+    importance_weights,
+    log_likelihood,
+    useful_prior_samples,
+)
+from vaelab.evaluation.latents import ActiveUnits
+from vaelab.evaluation.means import Mean
+from vaelab.models.distributions import pairwise_log_prob
+from vaelab.models.inference import Inference
+from vaelab.models.likelihoods import GaussianLikelihood, LaplaceLikelihood
+from vaelab.models.vae import LatentVariableModel
+
+
+def test_nll_is_exact_with_any_number_of_samples_at_the_ppca_solution(images):
+    model, log_p = probabilistic_pca(images, 3)
+    estimate, variance = log_likelihood(importance_weights(model, images, samples=7, chunk=600).log_w)
+    np.testing.assert_allclose(estimate.detach().numpy(), log_p, rtol=1e-10)
+    assert float(variance.detach().max()) < 1e-18
+
+
+@torch.no_grad()
+def integrated(model: LatentVariableModel, x: torch.Tensor) -> torch.Tensor:
+    """log p(x) ``(B,)`` of a model with one latent, by numerical integration over it."""
+    z = torch.linspace(-9, 9, 4_001, dtype=torch.float64)[:, None]
+    joint = model.decode(z[:, None].expand(-1, len(x), -1)).log_prob(x) + model.prior(None).log_prob(z)[:, None]
+    return torch.logsumexp(joint, 0) + math.log(18 / 4_000)
+
+
+def test_nll_agrees_with_numerical_integration_for_one_latent():
+    torch.manual_seed(3)
+    model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
+    for parameter in model.parameters():
+        parameter.data *= 1.5  # far enough from the prior that the estimate has something to do
+    exact = integrated(model, x).numpy()
+    with torch.no_grad():
+        estimate, variance = log_likelihood(importance_weights(model, x, samples=50_000, chunk=50_000).log_w)
+    np.testing.assert_allclose(estimate.numpy(), exact, atol=0.01)
+    assert (np.abs(estimate.numpy() - exact) < 5 * variance.sqrt().numpy() + 1e-4).all()
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_codes_from_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
+    torch.manual_seed(3)
+    model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
+    if likelihood == "gaussian":
+        model.likelihood = GaussianLikelihood(decoder, 1, sigma=1.0).double()
+    for parameter in model.parameters():
+        parameter.data *= 4
+    last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
+    last.bias.data += torch.tensor([6.0, -4.0])  # narrow, and far from where it should be
+    exact = integrated(model, x)
+    with torch.no_grad():
+        alone, _ = log_likelihood(importance_weights(model, x, 500).log_w)
+        weights = importance_weights(model, x, 500, prior_samples=200_000)
+    assert weights.log_w.shape == (200_500, 6)
+    helped, variance = log_likelihood(weights.log_w, weights.shared)
+    assert float((exact - alone).min()) > 1
+    torch.testing.assert_close(helped, exact, atol=0.02, rtol=0)
+    assert abs(float((helped - exact).mean())) < 5 * float(variance.mean() / len(x)) ** 0.5 + 1e-4
+
+
+def test_nll_of_a_trained_model_with_two_latents_is_that_of_a_grid():
+    """Of real digits, some of whose posteriors have modes that q misses."""
+    data = small_data(train=2_000)
+    data.setup()
+    x = data.scale(data.sets["train"].images)
+    experiment = module_of("latent=2", "network.hidden=[64]")
+    model, optimizer = experiment.model, torch.optim.Adam(experiment.parameters(), 3e-3)
+    for step in range(400):
+        inference = model(x[step * 100 % 2_000 :][:100])
+        loss = (inference.kl - inference.log_px.mean(0)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    side, reach = 400, 6.0
+    line, images = torch.linspace(-reach, reach, side), x[:60]
+    with torch.no_grad():
+        rows = []
+        for first in line:
+            z = torch.stack([first.expand(side), line], 1)
+            rows.append((pairwise_log_prob(model.decode(z), images) + model.prior(None).log_prob(z)).double())
+        exact = torch.cat(rows, 1).logsumexp(1) + 2 * math.log(2 * reach / (side - 1))
+        estimate, _ = log_likelihood(importance_weights(model, images, 1_000, prior_samples=100_000).log_w)
+        alone, _ = log_likelihood(importance_weights(model, images, 1_000).log_w)
+    assert abs(float((estimate - exact).mean())) < 0.02
+    assert float((exact - alone).mean()) > 0.1
+
+
+def test_codes_from_the_prior_do_no_harm_where_the_posterior_is_exact(images):
+    model, log_p = probabilistic_pca(images, 3)
+    with torch.no_grad():
+        estimate, _ = log_likelihood(importance_weights(model, images, 500, prior_samples=2_000).log_w)
+    assert abs(float(estimate.mean()) - log_p.mean()) < 0.01
+
+
+def test_codes_from_the_prior_are_left_out_where_all_would_miss():
+    model, x = vae(), torch.rand(3, *IMAGE)
+    last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
+    last.bias.data[3:] = -10.0  # standard deviations of exp(-5): a rate of about 13 nats
+    assert useful_prior_samples(model, x, 50_000) == 0
+    last.bias.data[3:] = -4.0
+    assert useful_prior_samples(model, x, 50_000) == 50_000
+
+
+def test_models_that_cannot_share_codes_go_without():
+    model, x = vae(), torch.rand(3, *IMAGE)
+    assert useful_prior_samples(model, x, 50) == 50
+    model.likelihood = LaplaceLikelihood(decoder, 3)
+    assert useful_prior_samples(model, x, 50) == 0
+
+
+@pytest.mark.parametrize("prior_samples", [0, 300])
+def test_the_stated_standard_error_is_the_spread_of_repeated_estimates(prior_samples):
+    """Of the mean over images, which codes that they share move together."""
+    torch.manual_seed(4)
+    model, x = vae(latent=2), torch.rand(20, *IMAGE)
+    samples = 20 if prior_samples else 200
+    means, stated = [], []
+    with torch.no_grad():
+        for _ in range(400):
+            weights = importance_weights(model, x, samples, chunk=5_000, prior_samples=prior_samples)
+            estimate, variance = log_likelihood(weights.log_w, weights.shared)
+            means.append(estimate.mean())
+            stated.append(variance.mean() / len(x))
+    assert 0.8 < float(torch.stack(means).var() / torch.stack(stated).mean()) < 1.25
+
+
+def test_the_chunk_changes_memory_and_not_the_number_of_samples():
+    model, x = vae(), torch.rand(9, *IMAGE)
+    for chunk in (1, 10, 1_000):
+        assert importance_weights(model, x, samples=11, chunk=chunk).log_w.shape == (11, 9)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1_000])
+def test_half_of_the_codes_from_the_prior_are_far_out_whatever_the_chunk(chunk):
+    """If more were, the estimate would be too low: it is made of them, two codes of q beside them being few."""
+    torch.manual_seed(3)
+    model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
+    exact = integrated(model, x)
+    with torch.no_grad():
+        estimate, _ = log_likelihood(importance_weights(model, x, 2, chunk, prior_samples=3_000).log_w)
+    torch.testing.assert_close(estimate, exact, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(("log_w", "expected"), [([0.0, 0.0, 0.0, 0.0], 4), ([0.0, -200, -300, -400], 1)])
+def test_effective_samples_are_between_one_and_all(log_w, expected):
+    weights = torch.tensor(log_w)[:, None].expand(4, 3) + 1_000
+    torch.testing.assert_close(effective_samples(weights), torch.full((3,), float(expected)))
+
+
+def test_weights_know_the_bound_that_they_are_made_of(images):
+    model, log_p = probabilistic_pca(images, 2)
+    weights = importance_weights(model, images, samples=300)
+    torch.testing.assert_close(weights.rate, model(images).rate)
+    assert abs(float(weights.elbo.detach().mean()) - log_p.mean()) < 0.05
+
+
+def test_the_error_of_bfloat16_is_measured_with_the_same_noise():
+    torch.manual_seed(0)
+    model, x = vae(), torch.rand(40, *IMAGE)
+    with torch.no_grad():
+        error = bf16_error(model, x)
+        assert error == bf16_error(model, x) != 0
+        assert abs(error) < 0.05
+        for parameter in model.likelihood.parameters():
+            parameter *= 60  # logits of some hundreds, whose eighth bit is a nat
+        assert abs(bf16_error(model, x)) > 0.05
+
+
+def test_elbo_is_minus_rate_minus_distortion_and_below_the_likelihood(images):
+    model, log_p = probabilistic_pca(images, 2)
+    figures = bounds(model(images, 500), has_bound=True)
+    torch.testing.assert_close(figures["elbo"], -figures["rate"] - figures["distortion"])
+    assert abs(float(figures["elbo"].detach().mean()) - log_p.mean()) < 0.05
+
+
+def test_a_plain_autoencoder_has_a_distortion_only(images):
+    model, _ = probabilistic_pca(images, 2)
+    assert list(bounds(model(images), has_bound=False)) == ["distortion"]
+
+
+def test_squared_error_is_that_of_the_decoded_mean(images):
+    """pPCA's posterior mean shrinks a component of variance s + v by s / (s + v); the rest is PCA's error."""
+    model, _ = probabilistic_pca(images, 2)
+    x = images.flatten(1).numpy()
+    pca = PCA(2, svd_solver="full").fit(x)
+    codes = pca.transform(x)
+    lost = ((x - pca.inverse_transform(codes)) ** 2).sum(1)
+    shrunk = ((codes * pca.noise_variance_ / pca.explained_variance_) ** 2).sum(1)
+    plain = LatentVariableModel(model.posterior, model.likelihood, model.prior)
+    np.testing.assert_allclose(squared_error(plain, plain(images)).detach().numpy(), lost + shrunk, rtol=1e-10)
+
+
+def test_mean_weighs_batches_by_their_images():
+    values = torch.rand(10)
+    mean = Mean()
+    for part in (values[:7], values[7:7], values[7:]):
+        mean.add({"figure": part})
+    assert math.isclose(mean.compute(lambda sums: sums)["figure"], float(values.double().mean()), rel_tol=1e-6)
+
+
+def test_mean_of_two_processes_adds_sums_before_it_divides():
+    mean = Mean()
+    mean.add({"figure": torch.tensor([1.0, 3.0])})
+    other = torch.tensor([8.0, 1.0], dtype=torch.float64)  # sum and count of the other process
+    assert mean.compute(lambda sums: sums + other) == {"figure": 4.0}
+
+
+@pytest.mark.parametrize("active", [0, 2, 3])
+def test_active_units_counts_latents_that_vary(active):
+    torch.manual_seed(0)
+    means = torch.randn(200, 3) * torch.tensor([1.0 if d < active else 0.05 for d in range(3)])
+    units = ActiveUnits()
+    units.add(means[:150])
+    units.add(means[150:])
+    assert units.compute(lambda sums: sums) == active == int((means.var(0) > 0.01).sum())
+
+
+def test_an_inference_computes_each_density_once():
+    model, x = vae(), torch.rand(3, *IMAGE)
+    inference = model(x)
+    assert isinstance(inference, Inference)
+    assert inference.log_px is inference.log_px
+    assert inference.kl is inference.kl

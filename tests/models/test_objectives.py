@@ -1,0 +1,223 @@
+"""Objectives against their formulas, against one another, and their gradients against exact ones."""
+
+import pytest
+import torch
+from small_models import IMAGE, decoder, encoder, probabilistic_pca, vae
+
+from vaelab.models.inference import Inference
+from vaelab.models.likelihoods import BernoulliLikelihood
+from vaelab.models.objectives import ELBO, IWAE, Capacity, Reconstruction, TotalCorrelation
+from vaelab.models.posteriors import ChainPosterior, DiracPosterior, FlowPosterior, GaussianPosterior
+from vaelab.models.priors import FlowPrior, GaussianMixture, StandardNormal
+from vaelab.models.vae import LatentVariableModel
+
+
+class Densities(Inference):
+    """An Inference whose densities are given."""
+
+    def __init__(self, log_px: torch.Tensor, kl: torch.Tensor) -> None:
+        self.log_px, self.kl, self.log_ratio = log_px, kl, kl
+
+
+LOG_PX = torch.tensor([[-10.0, -20.0, -30.0], [-12.0, -18.0, -33.0]])  # (K, B) = (2, 3)
+KL = torch.tensor([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("kl", [KL, torch.stack([KL - 0.5, KL + 0.5])])
+def test_elbo_averages_samples_and_weighs_the_kl(kl):
+    loss = ELBO(samples=2)(Densities(LOG_PX, kl), 4.0)
+    torch.testing.assert_close(loss, torch.tensor([11.0 + 4, 19.0 + 8, 31.5 + 12]))
+
+
+def test_reconstruction_ignores_beta():
+    inference = Densities(LOG_PX, KL)
+    torch.testing.assert_close(Reconstruction()(inference, 1.0), Reconstruction()(inference, 100.0))
+    torch.testing.assert_close(Reconstruction()(inference, 1.0), ELBO()(inference, 0.0))
+
+
+@pytest.mark.parametrize("samples", [0, -1, 1.5, "two"])
+def test_samples_that_are_none_are_refused(samples):
+    with pytest.raises(ValueError, match=r"loss\.samples must be a whole number of at least 1, got"):
+        ELBO(samples)
+
+
+def test_a_dirac_posterior_has_no_bound():
+    posterior = DiracPosterior(lambda outputs: torch.nn.Flatten(), 4)
+    model = LatentVariableModel(posterior, lambda z: z, lambda posterior: None)
+    assert not model.has_bound
+    for objective in (ELBO(), IWAE(), Capacity(), TotalCorrelation()):
+        with pytest.raises(ValueError, match=r"posterior=gaussian or loss=(reconstruction|elbo)"):
+            objective.check(model)
+
+
+# ---- free bits -----------------------------------------------------------------------------------------------
+
+
+def test_no_free_bits_are_the_elbo():
+    torch.manual_seed(0)
+    inference = vae()(torch.rand(5, *IMAGE))
+    torch.testing.assert_close(ELBO(free_bits=0.0)(inference, 0.7), ELBO()(inference, 0.7))
+    torch.testing.assert_close(ELBO(free_bits=1e-9)(inference, 0.7), ELBO()(inference, 0.7))
+
+
+@pytest.mark.parametrize("free_bits", [0.01, 0.1, 2.0])
+def test_free_bits_charge_every_latent_at_least_so_much(free_bits):
+    torch.manual_seed(0)
+    inference = vae()(torch.rand(5, *IMAGE), 2)
+    per_latent = inference.kl_per_latent.mean(0)
+    expected = -inference.log_px.mean() + 0.7 * torch.clamp(per_latent, min=free_bits).sum()
+    torch.testing.assert_close(ELBO(samples=2, free_bits=free_bits)(inference, 0.7).mean(), expected)
+    torch.testing.assert_close(inference.kl_per_latent.sum(1), inference.kl)
+
+
+def test_latents_within_their_free_bits_are_not_pulled():
+    model = vae()
+    inference = model(torch.rand(5, *IMAGE))
+    (ELBO(free_bits=100.0)(inference, 1.0) - Reconstruction()(inference, 1.0)).sum().backward()
+    assert max(float(parameter.grad.abs().max()) for parameter in model.posterior.parameters()) < 1e-5
+
+
+@pytest.mark.parametrize("prior", [GaussianMixture(3), FlowPrior(3)])
+def test_free_bits_need_a_kl_term_for_each_latent(prior):
+    model = LatentVariableModel(GaussianPosterior(encoder, 3), BernoulliLikelihood(decoder, 3), prior)
+    ELBO().check(model)
+    with pytest.raises(ValueError, match=r"loss\.free_bits=0\.5 needs .* prior=normal"):
+        ELBO(free_bits=0.5).check(model)
+
+
+# ---- importance weights --------------------------------------------------------------------------------------
+
+
+def test_iwae_is_the_log_mean_of_the_weights():
+    kl = torch.tensor([[1.0, 2.0, 3.0], [2.0, 1.0, 0.5]])
+    expected = -((LOG_PX - kl).exp().mean(0)).log()
+    torch.testing.assert_close(IWAE(samples=2)(Densities(LOG_PX, kl), 1.0), expected)
+
+
+def posteriors() -> dict[str, torch.nn.Module]:
+    torch.manual_seed(0)
+    return {
+        "gaussian": GaussianPosterior(encoder, 2),
+        "chain": ChainPosterior(encoder, 2, hidden=[4]),
+        "flow": FlowPosterior(encoder, 2, transforms=1, hidden=[4], context=3),
+    }
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.4])
+@pytest.mark.parametrize("posterior", posteriors().values(), ids=posteriors())
+def test_dregs_gradient_has_the_mean_of_iwaes_and_its_value(posterior, beta):
+    """Over many draws both estimate the same gradient; the difference is within its standard error."""
+    torch.manual_seed(0)
+    model = LatentVariableModel(posterior, BernoulliLikelihood(decoder, 2), StandardNormal(2))
+    for parameter in model.parameters():
+        parameter.data *= 1.5
+    x, rounds = torch.rand(1, *IMAGE).expand(400, *IMAGE), 25
+    gradients: dict[bool, list[torch.Tensor]] = {False: [], True: []}
+    for dreg, found in gradients.items():
+        objective = IWAE(samples=3, dreg=dreg)
+        for step in range(rounds):
+            torch.manual_seed(step)
+            model.zero_grad()
+            inference = model(x, 3)
+            loss = objective(inference, beta)
+            torch.testing.assert_close(loss, IWAE(samples=3)(inference, beta))
+            loss.mean().backward()
+            found.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
+    plain, doubly = (torch.stack(found) for found in gradients.values())
+    error = ((plain - doubly).var(0) / rounds).sqrt()
+    assert (((plain - doubly).mean(0)).abs() < 5 * error + 1e-5).all()
+    assert float(plain.norm(dim=1).mean()) > 0.01
+
+
+def test_dregs_gradient_of_the_decoder_is_iwaes_exactly():
+    model, x = vae(), torch.rand(5, *IMAGE)
+    found = []
+    for dreg in (False, True):
+        torch.manual_seed(1)
+        model.zero_grad()
+        IWAE(samples=4, dreg=dreg)(model(x, 4), 1.0).sum().backward()
+        found.append([parameter.grad.clone() for parameter in model.likelihood.parameters()])
+    for plain, doubly in zip(*found, strict=True):
+        torch.testing.assert_close(plain, doubly)
+
+
+def test_dregs_encoder_gradient_vanishes_where_the_posterior_is_exact(images):
+    """There every weight is p(x) whatever z, not in the mean alone: the plain gradient is noise, DReG's is nothing."""
+    model, _ = probabilistic_pca(images, 2)
+    model.requires_grad_(True)
+    norms = []
+    for dreg in (False, True):
+        torch.manual_seed(0)
+        model.zero_grad()
+        IWAE(samples=5, dreg=dreg)(model(images[:20], 5), 1.0).sum().backward()
+        norms.append(float(torch.cat([p.grad.flatten() for p in model.posterior.parameters()]).norm()))
+    assert norms[0] > 1.0
+    assert norms[1] < 1e-9
+
+
+def test_more_samples_bring_the_bound_closer(images):
+    model, log_p = probabilistic_pca(images, 2)
+    model.posterior.network[1][0].bias.data += 0.5  # no longer exact
+    bounds = []
+    for samples in (1, 5, 50):
+        torch.manual_seed(0)
+        bounds.append(-float(IWAE(samples)(model(images, samples), 1.0).mean()))
+    assert bounds[0] + 0.05 < bounds[1] < bounds[2] < log_p.mean()
+
+
+# ---- capacity ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("progress", "target"), [(0.0, 0.0), (0.25, 1.0), (0.5, 2.0), (1.0, 2.0)])
+def test_capacity_is_the_distance_from_a_rising_rate(progress, target):
+    loss = Capacity(capacity=2.0, warmup=0.5)(Densities(LOG_PX, KL), 10.0, progress)
+    torch.testing.assert_close(loss, -LOG_PX.mean(0) + 10 * (KL - target).abs())
+
+
+def test_capacity_of_no_nats_is_the_elbo():
+    inference = Densities(LOG_PX, KL)
+    torch.testing.assert_close(Capacity(capacity=0.0)(inference, 3.0), ELBO()(inference, 3.0))
+
+
+# ---- total correlation ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prior", [StandardNormal(3), GaussianMixture(3)])
+def test_the_three_parts_add_up_to_the_kl_estimate(prior):
+    torch.manual_seed(0)
+    model = LatentVariableModel(GaussianPosterior(encoder, 3), BernoulliLikelihood(decoder, 3), prior)
+    objective = TotalCorrelation(samples=2, images=100)
+    inference = model(torch.rand(8, *IMAGE), 2)
+    parts = objective.metrics(inference)
+    torch.testing.assert_close(sum(parts.values()), inference.log_ratio.mean(0))
+    torch.testing.assert_close(objective(inference, 1.0), -inference.log_px.mean(0) + inference.log_ratio.mean(0))
+    loss = objective(inference, 4.0) - objective(inference, 1.0)
+    torch.testing.assert_close(loss, 3 * parts["total_correlation"])
+
+
+def test_independent_latents_have_no_total_correlation():
+    """Every posterior the same: q(z) is that Gaussian, whose latents are independent, and z says nothing of x."""
+    model = vae()
+    for parameter in model.posterior.parameters():
+        parameter.data.zero_()
+    parts = TotalCorrelation(images=8).parts(model(torch.rand(8, *IMAGE)))
+    for name, part in parts.items():
+        torch.testing.assert_close(part, torch.zeros(8), atol=1e-5, rtol=0, msg=name)
+
+
+def test_objectives_that_need_densities_per_latent_say_so():
+    model = LatentVariableModel(FlowPosterior(encoder, 3), BernoulliLikelihood(decoder, 3), StandardNormal(3))
+    with pytest.raises(ValueError, match=r"FlowPosterior has none: take posterior=gaussian or loss=elbo"):
+        TotalCorrelation().check(model)
+
+
+def test_a_loss_that_would_not_train_the_prior_is_refused():
+    model = LatentVariableModel(GaussianPosterior(encoder, 3), BernoulliLikelihood(decoder, 3), GaussianMixture(3))
+    with pytest.raises(ValueError, match=r"GaussianMixture is learnt: take prior=normal or loss=elbo"):
+        Reconstruction().check(model)
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1.5, float("nan")])
+def test_a_warmup_of_the_capacity_is_a_share(warmup):
+    with pytest.raises(ValueError, match=r"loss\.warmup"):
+        Capacity(warmup=warmup)

@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from vaelab import files
+from vaelab.runs import directory, results
+
+
+def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    files.write_json(path, {"elbo": -100.5, "bad": float("nan"), "far": [float("inf")], 3: {"x": (1, 2)}})
+    assert json.loads(path.read_text()) == {"elbo": -100.5, "bad": None, "far": [None], "3": {"x": [1, 2]}}
+    with pytest.raises(TypeError):
+        files.write_json(path, {"thing": object()})
+    assert json.loads(path.read_text())["elbo"] == -100.5
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_directory_is_claimed_once(tmp_path):
+    directory = tmp_path / "a" / "run"
+    directory.claim(directory, resumes=False)
+    directory.claim(directory, resumes=False)  # still empty
+    (directory / "metrics.csv").touch()
+    with pytest.raises(ValueError, match=r"exists already.*delete it"):
+        directory.claim(directory, resumes=False)
+    directory.claim(directory, resumes=True)
+    assert [file.name for file in directory.iterdir()] == ["metrics.csv"]
+
+
+def test_release_removes_nothing_of_anybody(tmp_path):
+    directory = tmp_path / "outputs" / "runs" / "run"
+    directory.mkdir(parents=True)
+    (tmp_path / "outputs" / "README.md").touch()
+    directory.release(directory)
+    assert [file.name for file in (tmp_path / "outputs").iterdir()] == ["README.md"]
+
+
+def test_earlier_results_are_kept_under_a_number(tmp_path):
+    for number in (1, 2):
+        files.write_json(tmp_path / "results.json", {"number": number})
+        directory.keep_aside(tmp_path / "results.json")
+        assert f'"number": {number}' in (tmp_path / f"results.before-{number}.json").read_text()
+    directory.keep_aside(tmp_path / "results.json")  # nothing to set aside
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "not finished"), ("{", "damaged"), ("", "damaged")])
+def test_reading_results_that_are_none(tmp_path, content, says):
+    if content is not None:
+        (tmp_path / "results.json").write_text(content)
+    with pytest.raises(ValueError, match=says):
+        results.read_results(tmp_path)

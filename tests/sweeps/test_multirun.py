@@ -1,0 +1,415 @@
+"""`python train.py -m ...`: every multirun ends in an answer, and the same command again goes on with it."""
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, SMALL, start, train, train_py
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vaelab.cli.arguments import with_sweep_directory
+from vaelab.locks import locked
+from vaelab.runs import directory
+from vaelab.runs.directory import LAST, RESULTS
+from vaelab.runs.results import read_results
+from vaelab.training import checkpoints
+
+SWEEP = ("-m", *SMALL, "evaluation.parts=[latents]", "latent=2,3", "name=s")
+
+
+def jobs(sweep: Path) -> dict[str, Path]:
+    """By the latent size."""
+    found = (path.parent for path in sweep.glob(f"*/{RESULTS}"))
+    return {str(read_results(job)["latent"]): job for job in found}
+
+
+def outcome(job: Path) -> tuple[dict, dict[str, torch.Tensor]]:
+    """What a job reached: its figures, and its last weights."""
+    found = read_results(job)
+    last = torch.load(job / LAST, weights_only=True)
+    latents = {name: value for name, value in found["evaluation"]["latents"].items() if name != "time_s"}
+    return {"test": found["test"], "validation": found["validation"], "latents": latents}, last["state_dict"]
+
+
+def same_outcome(left: Path, right: Path) -> bool:
+    (figures, weights), (others, other_weights) = outcome(left), outcome(right)
+    return figures == others and all(torch.equal(weights[key], other_weights[key]) for key in weights)
+
+
+def table(sweep: Path) -> list[dict[str, str]]:
+    with (sweep / "sweep.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    """The directory of a sweep that nothing happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    status, out, err = train(folder, *SWEEP)
+    assert status == 0, out + err
+    assert err == ""
+    return folder / "outputs" / "sweeps" / "s"
+
+
+@pytest.fixture
+def sweep(undisturbed, tmp_path) -> Path:
+    """A copy of it, where ``command`` finds it."""
+    return Path(shutil.copytree(undisturbed, tmp_path / "outputs" / "sweeps" / "s"))
+
+
+# ---- the answer ------------------------------------------------------------------------------------------------
+
+
+def test_a_multirun_ends_with_tables_pictures_and_an_atlas(undisturbed):
+    assert {"sweep.csv", "sweep.md", "sweep.json", "figures"} <= {path.name for path in undisturbed.iterdir()}
+    assert {path.stem for path in (undisturbed / "figures").iterdir()} == {"rate_distortion", "heat_maps", "atlas"}
+    rows = table(undisturbed)
+    assert [row["latent"] for row in rows] == ["2", "3"]
+    for row in rows:
+        test = read_results(undisturbed / row["job"])["test"]
+        assert {name: float(row[f"test_{name}"]) for name in test} == pytest.approx(test)
+    assert len(list(undisturbed.glob("events.out.tfevents.*"))) == 1
+
+
+def test_results_say_what_validation_found_of_the_tested_weights(undisturbed):
+    for job in jobs(undisturbed).values():
+        found = read_results(job)
+        with (job / "metrics.csv").open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["val/elbo"]]
+        tested = next(row for row in rows if float(row["epoch"]) == found["tested"]["epoch"])
+        assert found["validation"]["elbo"] == float(tested["val/elbo"])
+        assert found["validation"]["elbo"] == max(float(row["val/elbo"]) for row in rows)
+
+
+def test_the_report_can_be_made_anew(undisturbed, tmp_path):
+    before = (undisturbed / "sweep.csv").read_bytes()
+    report = [sys.executable, str(ROOT / "scripts" / "report.py"), str(undisturbed)]
+    done = subprocess.run([*report, "--to", str(tmp_path / "r")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 jobs, 2 completed" in done.stdout
+    assert (tmp_path / "r" / "sweep.csv").read_bytes() == before
+    assert (tmp_path / "r" / "figures" / "atlas.png").is_file()
+
+
+# ---- the same command again ------------------------------------------------------------------------------------
+
+
+def test_what_is_complete_is_skipped_and_a_longer_axis_adds_what_is_missing(command, sweep):
+    before = {name: (job / RESULTS).stat().st_mtime_ns for name, job in jobs(sweep).items()}
+    status, out, err = command(*SWEEP, "latent=2,3,4")
+    assert (status, err) == (0, "")
+    assert out.count("complete already") == 2
+    assert out.count(": begins") == 1
+    after = {name: (job / RESULTS).stat().st_mtime_ns for name, job in jobs(sweep).items()}
+    assert after.pop("4")
+    assert after == before
+    assert len(table(sweep)) == 3
+
+
+def cut_off_after_its_first_epoch(job: Path, begun: Path) -> None:
+    shutil.rmtree(job)
+    shutil.copytree(begun, job)
+
+
+def killed_before_its_test(job: Path, begun: Path) -> None:
+    (job / RESULTS).unlink()
+
+
+def killed_before_its_first_epoch_ended(job: Path, begun: Path) -> None:
+    (job / RESULTS).unlink()
+    shutil.rmtree(job / "checkpoints")
+
+
+def killed_as_it_began(job: Path, begun: Path) -> None:
+    shutil.rmtree(job)
+    job.mkdir()
+    (job / directory.LOCK).touch()
+
+
+def failed_half_way(job: Path, begun: Path) -> None:
+    cut_off_after_its_first_epoch(job, begun)
+    (job / RESULTS).write_text(json.dumps({"status": "failed", "error": "No space left on device"}))
+
+
+def failed_before_it_began(job: Path, begun: Path) -> None:
+    shutil.rmtree(job)
+    job.mkdir()
+    (job / RESULTS).write_text(json.dumps({"status": "failed", "error": "trainer.accelerator=gpu"}))
+
+
+def results_are_damaged(job: Path, begun: Path) -> None:
+    (job / RESULTS).write_text('{"status": "comp')
+
+
+def its_last_checkpoint_is_damaged(job: Path, begun: Path) -> None:
+    cut_off_after_its_first_epoch(job, begun)
+    (job / LAST).write_bytes((job / LAST).read_bytes()[:1000])
+
+
+def a_composition_is_damaged(job: Path, begun: Path) -> None:
+    cut_off_after_its_first_epoch(job, begun)
+    (job / ".hydra" / "config.yaml").write_text("{")
+
+
+def files_that_were_half_written_lie_about(job: Path, begun: Path) -> None:
+    cut_off_after_its_first_epoch(job, begun)
+    (job / ".results.json.4711.part").write_text("{")
+    (job / "checkpoints" / ".last.ckpt.4711.part").write_bytes(b"x")
+
+
+def killed_before_its_appraisal(job: Path, begun: Path) -> None:
+    found = read_results(job)
+    del found["evaluation"]
+    (job / RESULTS).write_text(json.dumps(found))
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory) -> Path:
+    """The directory of the first job as it was when its first of two epochs had ended."""
+    folder = tmp_path_factory.mktemp("begun")
+    kept, save = folder / "kept", checkpoints.AtomicCheckpointIO.save_checkpoint
+
+    def and_keep(self, checkpoint: dict, path: Path, storage_options: object = None) -> None:
+        save(self, checkpoint, path, storage_options)
+        if Path(path).name == "last.ckpt" and not kept.exists():
+            shutil.copytree(Path(path).parents[1], kept)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("VAELAB_DATA", raising=False)
+        patch.setattr(checkpoints.AtomicCheckpointIO, "save_checkpoint", and_keep)
+        patch.setattr("sys.argv", ["train.py", *SWEEP, "latent=2"])
+        train_py().main()
+        torch.set_flush_denormal(False)
+    return kept
+
+
+@pytest.mark.parametrize(
+    "interruption",
+    [
+        cut_off_after_its_first_epoch,
+        killed_before_its_test,
+        killed_before_its_first_epoch_ended,
+        killed_as_it_began,
+        failed_half_way,
+        failed_before_it_began,
+        results_are_damaged,
+        its_last_checkpoint_is_damaged,
+        a_composition_is_damaged,
+        files_that_were_half_written_lie_about,
+        killed_before_its_appraisal,
+    ],
+)
+def test_a_job_that_was_interrupted_ends_as_if_nothing_had_been(command, sweep, undisturbed, begun, interruption):
+    job = jobs(sweep)["2"]
+    interruption(job, begun)
+    status, out, err = command(*SWEEP)
+    assert (status, err) == (0, ""), out + err
+    assert out.count("complete already") == (2 if interruption is killed_before_its_appraisal else 1)
+    assert same_outcome(job, undisturbed / job.name)
+    assert (sweep / "sweep.csv").read_bytes() == (undisturbed / "sweep.csv").read_bytes()
+    events = EventAccumulator(str(job), size_guidance={"scalars": 0}).Reload()
+    steps = [scalar.step for scalar in events.Scalars("train/loss")]
+    assert steps == sorted(set(steps))  # nothing is drawn twice
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_changed_default_is_noticed_and_nothing_is_touched(command, sweep, monkeypatch, complete):
+    """The words are the same, what they come to is not."""
+    job = jobs(sweep)["2"]
+    if not complete:
+        (job / RESULTS).unlink()
+    config = (job / ".hydra" / "config.yaml").read_text()
+    (job / ".hydra" / "config.yaml").write_text(config.replace("epochs: 2", "epochs: 3"))
+    if complete:
+        found = read_results(job)
+        found["config"]["epochs"] = 3
+        (job / RESULTS).write_text(json.dumps(found))
+    before = {path: path.stat().st_mtime_ns for path in job.rglob("*") if path.is_file() and path.name != ".lock"}
+    status, out, err = command(*SWEEP)
+    assert status == 1
+    assert "epochs=3 there, 2 here" in err
+    assert "nothing was touched" in err
+    assert "complete already" in out  # the other job
+    after = {path: path.stat().st_mtime_ns for path in job.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert after == before
+
+
+def test_another_version_of_the_code_and_another_evaluation_are_noticed(command, sweep):
+    job = jobs(sweep)["2"]
+    found = read_results(job)
+    found["commit"] = "0123abc"
+    found["config"]["evaluation"]["nll_samples"] = 7
+    (job / RESULTS).write_text(json.dumps(found))
+    status, out, _ = command(*SWEEP)
+    assert status == 0
+    assert "made by commit 0123abc, this is" in out
+    assert "of other settings: evaluation.nll_samples=7 there, 10 here" in out
+    assert "The code changed within the sweep" in (sweep / "sweep.md").read_text()
+
+
+def test_a_failing_job_is_in_the_table_and_tried_again(command, sweep):
+    for _ in range(2):
+        status, out, err = command(*SWEEP, "latent=0,2,3")
+        assert status == 1
+        assert "the first to fail: latent must be a whole number of at least 1, got 0" in err
+        assert out.count("complete already") == 2
+    failed = next(row for row in table(sweep) if row["latent"] == "0")
+    assert (failed["status"], failed["error"]) == ("failed", "latent must be a whole number of at least 1, got 0")
+    assert "latent must be" in (sweep / "sweep.md").read_text()
+
+
+def test_a_job_that_another_process_is_at_is_left_to_it(command, sweep):
+    job = jobs(sweep)["2"]
+    (job / RESULTS).unlink()
+    with locked(job / directory.LOCK):
+        status, out, _ = command(*SWEEP)
+    assert status == 0
+    assert "another process is at work in it" in out
+    assert {row["latent"]: row["status"] for row in table(sweep)} == {"2": "running", "3": "completed"}
+
+
+def test_two_sweeps_in_one_directory_at_the_same_time_share_the_work(undisturbed, tmp_path):
+    both = [start(tmp_path, *SWEEP) for _ in range(2)]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum(out.count(": begins") for out, _ in said) == 2
+    for name, job in jobs(tmp_path / "outputs" / "sweeps" / "s").items():
+        assert same_outcome(job, jobs(undisturbed)[name])
+
+
+def test_a_sweep_that_is_stopped_goes_on_by_the_same_command(tmp_path, command):
+    """By SIGTERM; kill -9 is tests/test_engines.py's."""
+    long = (*SWEEP, "epochs=3", "data.train=3000", "data.batch_size=8")
+    process = start(tmp_path, *long)
+    sweep = tmp_path / "outputs" / "sweeps" / "s"
+    deadline = time.monotonic() + 120
+    while not list(sweep.glob(f"*/{LAST}")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the same command goes on with the sweep" in err
+    assert not jobs(sweep)
+    status, out, err = command(*long)
+    assert (status, err) == (0, "")
+    assert out.count(": goes on") == 1
+    assert out.count(": begins") == 1
+
+
+# ---- nothing leaks ---------------------------------------------------------------------------------------------
+
+
+def test_results_depend_neither_on_the_order_of_jobs_nor_on_the_launcher(undisturbed, tmp_path):
+    status, out, err = train(tmp_path, *SWEEP, "latent=3,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert (status, err) == (0, ""), out + err
+    other = jobs(tmp_path / "outputs" / "sweeps" / "s")
+    for name, job in jobs(undisturbed).items():
+        assert same_outcome(job, other[name])
+
+
+# ---- words -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "directory"),
+    [
+        (["latent=2,5", "beta.weight=1,2", "seed=1,2"], "outputs/sweeps/beta.weight+latent"),
+        (["beta.weight=1,2", "latent=range(2,5)", "seed=7"], "outputs/sweeps/beta.weight+latent"),
+        (["latent=2,5", "epochs=3"], "outputs/sweeps/latent,epochs=3"),
+        (["network=mlp,conv", "hydra/launcher=joblib"], "outputs/sweeps/network"),
+        (["seed=1,2"], "outputs/sweeps/seed"),
+        (["latent=2,5", "name=mine"], "outputs/sweeps/mine"),
+        (["latent=2,5", "hydra.sweep.dir=there/it is"], "there/it is"),
+    ],
+)
+def test_a_sweeps_directory_follows_from_its_words(words, directory):
+    arguments, found = with_sweep_directory(["-m", *words])
+    assert str(found) == directory
+    assert arguments[: len(words) + 1] == ["-m", *words]
+
+
+def test_a_missing_engine_is_one_line(command, tmp_path):
+    status, _, err = command(*SWEEP, "hydra/launcher=submitit_local", "hydra.launcher._target_=hydra_plugins.none.None")
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert "pip install" in err
+
+
+def test_nobody_reading_does_not_stop_a_sweep(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "outputs" / "sweeps" / "s")
+    process = start(tmp_path, *SWEEP)
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=120), err) == (0, "")
+
+
+@pytest.mark.parametrize("where", ["-m", "--multirun"])
+def test_a_flag_may_stand_anywhere(command, tmp_path, where):
+    status, _, err = command(*SWEEP[1:4], where, *SWEEP[4:], "epochs=1", "evaluation.parts=[]")
+    assert (status, err) == (0, "")
+    assert len(jobs(tmp_path / "outputs" / "sweeps" / "s")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["name=a,b", "latent=2,3"], "in a multirun name=... is the sweep's"),
+        (["latnt=2,3"], "there is no option 'latnt'; did you mean 'latent'?"),
+        (["latent=2,3", "network=mpl"], "network=mpl: the members of group 'network' are"),
+        (
+            ["latent=2,3", "hydra/launcher=slurm"],
+            "hydra/launcher=slurm: the members of group 'hydra/launcher' are joblib, ray",
+        ),
+    ],
+)
+def test_a_wrong_word_is_one_line_and_leaves_nothing(command, tmp_path, words, said):
+    status, out, err = command("-m", *SMALL[1:4], *words)
+    assert (status, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert said in err
+    assert not list(tmp_path.rglob("*.yaml"))
+
+
+def test_values_of_two_types_on_one_axis_and_a_job_that_diverges(command, tmp_path):
+    words = ("likelihood=gaussian", "likelihood.learnt=false,per_pixel", "optimizer.lr=1e-3,1e9", "epochs=1")
+    status, _, err = command("-m", *SMALL, "evaluation.parts=[]", "latent=2", *words, "name=s")
+    assert status == 1
+    assert "the others went on; the first to fail: the loss became" in err
+    assert "Traceback" not in err
+    rows = table(tmp_path / "outputs" / "sweeps" / "s")
+    assert {(row["likelihood.learnt"], row["optimizer.lr"], row["status"]) for row in rows} == {
+        (learnt, rate, status) for learnt in ("false", "per_pixel")
+        for rate, status in (("0.001", "completed"), ("1000000000.0", "failed"))
+    }  # fmt: skip
+    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "heat_maps.png").is_file()
+
+
+def test_more_seeds_are_more_cells_and_the_first_is_not_made_twice(command, tmp_path):
+    words = ("-m", *SMALL, "evaluation.parts=[]", "epochs=1", "latent=2", "name=s")
+    assert command(*words)[0] == 0
+    status, out, _ = command(*words, "seed=0,1")
+    assert status == 0
+    assert out.count("complete already") == 1
+    found = json.loads((tmp_path / "outputs" / "sweeps" / "s" / "sweep.json").read_text())
+    assert [cell["seeds"] for cell in found["kinds"][0]["cells"]] == [2]
+    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "atlas.png").is_file()
+
+
+def test_ctrl_c_before_the_first_job_is_one_line(command, monkeypatch):
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hydra._internal.hydra.Hydra.multirun", interrupt)
+    status, _, err = command(*SWEEP)
+    assert (status, err) == (1, "error: interrupted; the same command goes on with the sweep\n")

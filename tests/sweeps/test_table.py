@@ -1,0 +1,402 @@
+"""The table of many runs: against pandas-free arithmetic on jobs whose figures are known."""
+
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from PIL import Image
+from scipy.stats import ttest_ind
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vaelab.locks import locked
+from vaelab.runs.directory import LOCK, RESULTS
+from vaelab.sweeps import jobs, plots, ranking, report
+
+
+@pytest.fixture
+def grid(tmp_path) -> Path:
+    return synthetic.sweep(tmp_path / "grid", latent=[2, 10, 20], beta__weight=[0.5, 1, 4], seed=[1, 2, 3])
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_job_is_a_row_with_its_overrides_and_every_test_figure(grid):
+    report.report([grid], grid, pictures=False)
+    rows = rows_of(grid / "sweep.csv")
+    assert len(rows) == 27
+    for row in rows:
+        expected = synthetic.figures(int(row["latent"]), float(row["beta.weight"]), int(row["seed"]))
+        for name, value in expected.items():
+            assert float(row[f"test_{name}"]) == pytest.approx(value)
+    # Another report of the same jobs is the same file: nothing in it depends on when it was made.
+    before = (grid / "sweep.csv").read_bytes()
+    report.report([grid], grid, pictures=False)
+    assert (grid / "sweep.csv").read_bytes() == before
+
+
+def test_cells_are_means_over_seeds_with_the_deviation_of_one_seed(grid):
+    kind = jobs.read([grid]).kinds[0]
+    assert kind.axes == ["latent", "beta.weight"]
+    assert len(kind.cells) == 9
+    cell = kind.cells.query("latent == 10 and `beta.weight` == 4").iloc[0]
+    nll = [synthetic.figures(10, 4, seed)["nll"] for seed in (1, 2, 3)]
+    assert cell["nll"] == pytest.approx(statistics.fmean(nll))
+    assert cell["nll_sd"] == pytest.approx(statistics.stdev(nll))
+    assert cell["seeds"] == 3
+
+
+def test_the_best_cell_is_the_best_of_all_and_validation_chooses_without_the_test(grid):
+    # One cell whose validation is the best, though its test is not.
+    job = next(grid.glob("beta.weight=4,latent=2,seed=1"))
+    result = json.loads((job / RESULTS).read_text())
+    result["validation"]["elbo"] = 0.0
+    (job / RESULTS).write_text(json.dumps(result))
+    found = jobs.read([grid])
+    best = {row["by"]: row for row in ranking.ranking(found.kinds[0])}
+    every = {
+        (latent, beta): statistics.fmean(synthetic.figures(latent, beta, seed)["nll"] for seed in (1, 2, 3))
+        for latent in (2, 10, 20) for beta in (0.5, 1, 4)
+    }  # fmt: skip
+    latent, beta = min(every, key=every.__getitem__)
+    assert best["nll"]["cell"] == f"latent={latent}, beta.weight={beta:g}"
+    assert best["nll"]["mean"] == pytest.approx(every[latent, beta])
+    assert best["nll"]["ahead"] == pytest.approx(sorted(every.values())[1] - every[latent, beta])
+    chosen = found.kinds[0].chosen_by_validation()
+    assert (chosen["latent"], chosen["beta.weight"]) == (2, 4)
+    assert "The validation's bound would choose latent=2, beta.weight=4" in report.markdown(found, {})
+
+
+def test_cells_that_seeds_cannot_tell_apart_are_said_to_be_so(tmp_path):
+    for latent, values in {2: (100.0, 104.0), 3: (101.0, 105.0), 4: (150.0, 150.0)}.items():
+        for seed, nll in enumerate(values):
+            synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
+    text = report.markdown(jobs.read([tmp_path]), {})
+    assert "which their 4 runs cannot tell apart" in text
+    assert "102.00 ± 2.83" in text
+
+
+def test_the_pareto_front_is_what_nothing_beats():
+    generator = np.random.default_rng(0)
+    cells = pd.DataFrame(generator.uniform(size=(200, 2)), columns=["rate", "distortion"])
+    expected = [
+        not any((other.rate <= cell.rate) & (other.distortion <= cell.distortion)
+                for at, other in cells.iterrows() if at != index)
+        for index, cell in cells.iterrows()
+    ]  # fmt: skip
+    assert ranking.front(cells).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"likelihood": "gaussian"}, "gaussian, grey pixels"),
+        ({"data": {"name": "mnist", "test": 10000, "binarize": "static"}}, "drawn binary pixels"),
+        ({"data": {"name": "mnist5k", "test": 10000, "binarize": "none"}}, "mnist5k"),
+        ({"data": {"name": "mnist", "test": 500, "binarize": "none"}}, "500 test images"),
+        ({"config": {"model": {"classes": 10}}}, "given their labels"),
+    ],
+)
+def test_nats_that_do_not_compare_share_no_ranking_and_no_picture(tmp_path, changed, said):
+    synthetic.write(tmp_path, {"latent": 2})
+    synthetic.write(tmp_path, {"latent": 3}, **changed)
+    found = report.report([tmp_path], tmp_path)
+    assert len(found.kinds) == 2
+    assert all(len(kind.cells) == 1 for kind in found.kinds)
+    assert any("There are 2 kinds of nats" in note and said in note for note in found.notes)
+    made = json.loads((tmp_path / "sweep.json").read_text())
+    assert sorted(len(kind["best"]) for kind in made["kinds"]) == [3, 3]
+    assert len(list((tmp_path / "figures").glob("*rate_distortion.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [
+        ("network", ["mlp", "conv"]),
+        ("prior", ["normal", "vamp"]),
+        ("loss", ["elbo", "iwae"]),
+        ("optimizer.lr", [1e-3, 8e-3]),
+    ],
+)
+def test_the_axes_are_read_from_what_was_swept(tmp_path, axis, values):
+    for value in values:
+        synthetic.write(tmp_path, {axis: value, "data.batch_size": 512})
+    found = jobs.read([tmp_path])
+    assert found.axes == [axis]
+    assert sorted(found.jobs[axis]) == sorted(values)
+
+
+def test_a_default_counts_as_a_value_beside_overrides_of_it(tmp_path):
+    """Two sweeps, of which one did not say what the other swept."""
+    synthetic.sweep(tmp_path / "one", latent=[2, 5])
+    synthetic.sweep(tmp_path / "two", latent=[2, 5], optimizer__lr=[1e-3])
+    found = jobs.read([tmp_path / "one", tmp_path / "two"])
+    assert found.axes == ["latent", "optimizer.lr"]
+    assert sorted(found.jobs["optimizer.lr"]) == [1e-3, 1e-3, 8e-3, 8e-3]
+    assert set(found.jobs["sweep"]) == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({"commit": "a1"}, {"commit": "b2"}, "The code changed within the sweep: 1 job by a1, 1 job by b2."),
+        ({"commit": "a1-dirty"}, {"commit": "a1-dirty"}, "not committed"),
+        ({"config": {"epochs": 5}}, {"config": {"epochs": 50}}, "Beside what was swept the jobs differ in epochs"),
+        ({"test": {"nll": 1.0, "nll_samples": 10}}, {"test": {"nll": 1.0, "nll_samples": 100}}, "(10, 100)"),
+        (
+            {"test": {"nll": 1.0, "nll_prior_samples": 0}},
+            {"test": {"nll": 1.0, "nll_prior_samples": 2000}},
+            "estimated by two ways",
+        ),
+    ],
+)
+def test_what_makes_a_table_less_than_it_seems_is_said(tmp_path, first, second, said):
+    synthetic.write(tmp_path, {"latent": 2}, **first)
+    synthetic.write(tmp_path, {"latent": 3}, **second)
+    notes = jobs.read([tmp_path]).notes
+    assert any(said in note for note in notes), notes
+
+
+def test_what_follows_from_the_axes_is_no_other_difference(tmp_path):
+    """A group's copies inside of other groups, and what a job that went on says of its checkpoint."""
+    for prior, size in {"vamp": 500, "mixture": 10}.items():
+        copies = {"model": {"prior": {"components": size}}, "network": {"prior": {"inside": {"depth": size}}}}
+        synthetic.write(tmp_path, {"prior": prior}, config={**copies, "ckpt": f"there/{prior}"})
+    assert jobs.read([tmp_path]).notes == []
+
+
+def test_a_job_that_went_on_by_its_checkpoint_is_no_other_cell(tmp_path):
+    synthetic.sweep(tmp_path, latent=[2, 5])
+    job = next(tmp_path.glob("latent=2*"))
+    result = json.loads((job / RESULTS).read_text())
+    result["overrides"].append(f"ckpt='{job}/checkpoints/last.ckpt'")
+    (job / RESULTS).write_text(json.dumps(result))
+    assert jobs.read([tmp_path]).axes == ["latent"]
+    result["overrides"][-1] = "ckpt=elsewhere/checkpoints/best.ckpt"
+    (job / RESULTS).write_text(json.dumps(result))
+    assert jobs.read([tmp_path]).axes == ["latent", "ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told_apart"),
+    [
+        ((100.0, 101.0), (102.0, 103.0), False),  # t = 2.83, where two degrees of freedom want 4.30
+        ((100.0, 101.0), (104.0, 105.0), True),  # t = 5.66
+        ((100.0, 101.0, 100.0, 101.0), (101.0, 102.0, 101.0, 102.0), True),  # t = 2.45 of 2.447: six degrees
+        ((100.0,), (101.0,), None),
+        ((100.0, 101.0), (103.0,), False),  # one degree wants 12.7
+    ],
+)
+def test_few_seeds_tell_only_large_differences_apart(tmp_path, first, second, told_apart):
+    for latent, values in ((2, first), (3, second)):
+        for seed, nll in enumerate(values):
+            synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
+    found = ranking.ranking(jobs.read([tmp_path]).kinds[0])[0]
+    assert found["told_apart"] is told_apart
+    if told_apart is not None and len(first) == len(second):
+        assert told_apart == bool(ttest_ind(first, second).pvalue < 0.05)
+
+
+def test_jobs_that_did_not_complete_are_in_the_table_and_told_apart(grid):
+    synthetic.write(grid, {"latent": 0}, status="failed", error="latent must be | at least 1", test={}, validation={})
+    (grid / "cut" / ".hydra").mkdir(parents=True)
+    (grid / "cut" / ".hydra" / "config.yaml").write_text("latent: 5\nseed: 1\n")
+    (grid / "cut" / ".hydra" / "overrides.yaml").write_text("- latent=5\n")
+    (grid / "bad").mkdir()
+    (grid / "bad" / RESULTS).write_text("{")
+    (grid / "busy").mkdir()
+    with locked(grid / "busy" / LOCK):
+        found = report.report([grid], grid, pictures=False)
+    assert found.counts == {"completed": 27, "failed": 1, "cut off": 1, "damaged": 1, "running": 1}
+    text = (grid / "sweep.md").read_text()
+    assert "latent must be \\| at least 1" in text
+    assert len(rows_of(grid / "sweep.csv")) == 31
+    assert found.axes == ["latent", "beta.weight"]
+    cut_off = next(row for row in rows_of(grid / "sweep.csv") if row["job"] == "cut")
+    assert cut_off["latent"] == "5"
+
+
+def test_the_pictures_are_there_and_what_tensorboard_gets(grid):
+    found = report.report([grid], grid)
+    report.report([grid], grid)  # again: TensorBoard must not show two reports
+    assert found.kinds
+    names = {"rate_distortion", "heat_maps"}  # no atlas: nobody trained these models
+    assert {path.stem for path in (grid / "figures").glob("*.png")} == names
+    for path in (grid / "figures").glob("*.png"):
+        with Image.open(path) as picture:
+            assert min(picture.size) > 250
+    assert len(list(grid.glob("events.out.tfevents.*"))) == 1
+    events = EventAccumulator(str(grid)).Reload()
+    assert set(events.Tags()["images"]) == {f"sweep/{name}" for name in names}
+    assert "sweep/text_summary" in events.Tags()["tensors"]
+
+
+def test_curves_run_through_the_betas_of_each_latent_size(grid):
+    kind = jobs.read([grid]).kinds[0]
+    figure = plots.plane(kind.cells, "latent", "beta.weight", ranking.front(kind.cells))
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    line = lines["latent=10"]
+    expected = [statistics.fmean(synthetic.figures(10, beta, seed)["rate"] for seed in (1, 2, 3))
+                for beta in (0.5, 1, 4)]  # fmt: skip
+    assert line.get_xdata() == pytest.approx(expected)
+    dashed = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == "--"]
+    assert dashed
+    for line in dashed:  # on each the ELBO is the same
+        assert np.ptp(np.asarray(line.get_xdata()) + np.asarray(line.get_ydata())) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_heat_map_shows_the_cells_means_where_they_belong(grid):
+    kind = jobs.read([grid]).kinds[0]
+    figure = plots.heat_maps(kind.cells, "latent", "beta.weight", ["nll"])
+    shown = figure.axes[0].images[0].get_array()
+    cell = kind.cells.query("latent == 20 and `beta.weight` == 0.5").iloc[0]
+    assert shown[2, 0] == pytest.approx(cell["nll"])
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["2", "10", "20"]
+
+
+@pytest.mark.parametrize(
+    ("axes", "pictures"),
+    [
+        ({"seed": [1, 2]}, {"rate_distortion"}),
+        ({"latent": [2, 5]}, {"rate_distortion", "heat_maps"}),
+        (
+            {"latent": [2, 5], "beta__weight": [1, 2], "optimizer__lr": [1e-3, 1e-2]},
+            {"rate_distortion-0", "rate_distortion-1", "heat_maps-0", "heat_maps-1"},
+        ),
+    ],
+)
+def test_one_axis_or_none_or_three_have_pictures_too(tmp_path, axes, pictures):
+    report.report([synthetic.sweep(tmp_path, **axes)], tmp_path)
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == pictures
+
+
+def test_models_without_a_bound_are_ranked_by_what_they_have(tmp_path):
+    for latent in (2, 3):
+        synthetic.write(tmp_path, {"latent": latent}, test={"mse": 10.0 / latent, "distortion": 80.0}, validation={})
+    found = report.report([tmp_path], tmp_path)
+    assert [row["by"] for row in ranking.ranking(found.kinds[0])] == ["mse"]
+    assert "validation" not in (tmp_path / "sweep.md").read_text()
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.mkdir()])
+def test_no_sweep_is_one_line(tmp_path, make):
+    make(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="nothing"):
+        jobs.read([tmp_path / "nothing"])
+
+
+WITH_MEMORY = """
+import runpy, sys
+from pathlib import Path
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+# Not getrusage's, which remembers what the process was before it became this one.
+print(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
+def test_ten_thousand_jobs_fit_into_a_minute_and_two_gigabytes(tmp_path):
+    """In a process of its own, whose memory is its own; it takes some seconds, of which torch's import is most."""
+    synthetic.sweep(
+        tmp_path / "large", latent=range(2, 52), beta__weight=[0.1 * step for step in range(1, 41)], seed=range(5)
+    )
+    script = Path(__file__).resolve().parents[1] / "scripts" / "report.py"
+    began = time.monotonic()
+    words = [sys.executable, "-c", WITH_MEMORY, str(script), str(tmp_path / "large")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 60
+    assert "10000 jobs, 10000 completed" in done.stdout
+    assert "The best 100 of 2000 cells" in done.stdout
+    assert int(done.stdout.split()[-2]) < 2e6  # kilobytes
+
+
+def test_jobs_over_again_count_once(grid, tmp_path):
+    again = tmp_path / "again"
+    synthetic.write(again, {"latent": 2, "beta.weight": 1.0, "seed": 1})  # 1 by another name
+    found = jobs.read([grid, again, grid])
+    assert len(found.jobs) == 27
+    assert found.kinds[0].cells["seeds"].tolist() == [3] * 9
+    assert any("1 job is another over again" in note for note in found.notes)
+
+
+def test_what_changes_the_figures_is_an_axis_and_what_does_not_is_none(tmp_path):
+    for ema in (None, 0.9):
+        for parts in ("[]", "[latents]"):
+            word = "null" if ema is None else ema
+            config = {"evaluation": {"ema": ema, "parts": parts}}
+            synthetic.write(tmp_path, {"evaluation.ema": word, "evaluation.parts": parts}, config=config)
+    found = jobs.read([tmp_path])
+    assert found.axes == ["evaluation.ema"]
+    assert sorted(found.kinds[0].cells["evaluation.ema"]) == ["0.9", "null"]
+
+
+def test_a_job_of_which_nothing_is_known_yet_makes_no_axis(grid):
+    (grid / "begun").mkdir()
+    (grid / "begun" / LOCK).touch()
+    assert jobs.read([grid]).axes == ["latent", "beta.weight"]
+
+
+def test_one_seed_each_is_said_to_prove_nothing(tmp_path):
+    text = report.markdown(jobs.read([synthetic.sweep(tmp_path, latent=[2, 5])]), {})
+    assert "with one seed each, by chance or not" in text
+
+
+def test_missing_figures_do_not_count_as_seeds(tmp_path):
+    for seed, nll in enumerate((90.0, None, None)):
+        synthetic.write(tmp_path, {"latent": 2, "seed": seed}, test={"elbo": -95.0, "nll": nll})
+    best = {row["by"]: row for row in ranking.ranking(jobs.read([tmp_path]).kinds[0])}
+    assert (best["nll"]["seeds"], best["elbo"]["seeds"]) == (1, 3)
+
+
+def test_a_single_run_is_refused_and_keeps_its_curves(grid):
+    job = next(grid.glob("beta.weight=1,latent=2,seed=1"))
+    (job / "events.out.tfevents.1").touch()
+    with pytest.raises(ValueError, match="is a single run"):
+        report.report([job], job)
+    report.report([grid], job)  # somebody asked for it there
+    assert (job / "events.out.tfevents.1").exists()
+
+
+def test_a_picture_that_cannot_be_drawn_spoils_nothing_else(grid, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise TypeError("unorderable")
+
+    monkeypatch.setattr(sweep_figures, "plane", fail)
+    report.report([grid], grid)
+    assert {path.stem for path in (grid / "figures").glob("*.png")} == {"heat_maps"}
+    assert "heat_maps" in (grid / "sweep.md").read_text()
+
+
+def test_a_search_is_no_grid_and_has_a_picture_of_its_own(tmp_path):
+    generator = np.random.default_rng(0)
+    for latent in generator.permutation(np.arange(2, 14)):
+        words = {"latent": int(latent), "beta.weight": float(np.exp(generator.uniform(-1, 1)))}
+        synthetic.write(tmp_path, words | {"optimizer.lr": float(10 ** generator.uniform(-4, -2))})
+    found = report.report([tmp_path], tmp_path)
+    assert not found.kinds[0].is_grid
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"rate_distortion", "scatter"}
+    kind = found.kinds[0]
+    figure = plots.scatter(kind.best("nll"), kind.axes, "nll")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["latent", "beta.weight", "optimizer.lr"]
+    assert [axes.get_xscale() for axes in figure.axes] == ["linear", "linear", "log"]
+    ringed = [axes.get_lines()[1].get_ydata()[0] for axes in figure.axes]
+    assert ringed == [kind.cells["nll"].min()] * 3
+
+
+def test_an_unfinished_grid_is_one(tmp_path):
+    synthetic.sweep(tmp_path, latent=[2, 5, 10], beta__weight=[1, 2])
+    for latent, beta in ((20, 1), (20, 4)):
+        synthetic.write(tmp_path, {"latent": latent, "beta.weight": beta})
+    assert jobs.read([tmp_path]).kinds[0].is_grid

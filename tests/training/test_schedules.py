@@ -1,0 +1,80 @@
+import math
+
+import pytest
+
+from vaelab.training.schedules import Constant, ConstantRate, Cosine, CosineRate, Cyclical, Linear, Sigmoid
+
+WARMUPS = [Linear, Cosine, Sigmoid]
+
+
+@pytest.mark.parametrize("kind", WARMUPS)
+def test_warmup_is_a_fraction_up_to_one_and_steps_above(kind):
+    for step in (0, 13, 50, 99, 100, 700):
+        assert kind(weight=2.0, warmup=0.1)(step, 1000) == kind(weight=2.0, warmup=100)(step, 1000)
+    assert kind(weight=2.0, warmup=100)(50, 1000) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", [*WARMUPS, Cyclical])
+@pytest.mark.parametrize("warmup", [0, 0.0])
+def test_no_warmup_is_constant(kind, warmup):
+    assert kind(weight=3.0, warmup=warmup)(0, 10) == Constant(3.0)(0, 10) == 3.0
+
+
+@pytest.mark.parametrize("kind", WARMUPS)
+def test_beta_stays_between_start_and_weight(kind):
+    beta = kind(weight=4.0, warmup=0.5, start=1.0)
+    values = [beta(step, 37) for step in range(60)]  # also beyond the end, as an evaluation may ask
+    assert values == sorted(values)
+    assert values[0] == 1.0
+    assert values[-1] == 4.0
+
+
+def test_cosine_rises_then_falls_to_its_end():
+    rate = CosineRate(warmup=0.1, final=0.2)
+    values = [rate(step, 100) for step in range(101)]
+    assert 0.9 < max(values) <= 1.0
+    assert values.index(max(values)) in (9, 10)
+    assert values[:10] == sorted(values[:10])
+    assert values[10:] == sorted(values[10:], reverse=True)
+    assert math.isclose(values[-1], 0.2)
+    assert rate(200, 100) == values[-1]
+
+
+def test_constant_rate_is_one():
+    assert ConstantRate()(5, 10) == 1.0
+
+
+@pytest.mark.parametrize("weight", [-1, float("nan"), float("inf"), "four", None, True])
+def test_weights_that_are_none_are_refused(weight):
+    with pytest.raises(ValueError, match=r"beta\.weight must be a finite number of at least 0, got"):
+        Constant(weight)
+
+
+def test_a_sigmoid_is_the_logistic_curve_between_its_ends():
+    beta = Sigmoid(warmup=1.0, steepness=8.0)
+    curve = [1 / (1 + math.exp(-8 * (step / 100 - 0.5))) for step in range(101)]
+    for step, value in enumerate(curve):
+        expected = (value - curve[0]) / (curve[-1] - curve[0])
+        assert beta(step, 100) == pytest.approx(expected, abs=1e-12)
+
+
+def test_cycles_repeat_and_the_last_step_has_the_weight():
+    beta = Cyclical(weight=2.0, warmup=0.1, cycles=5)
+    values = [beta(step, 1000) for step in range(1001)]
+    assert values[:200] == values[200:400] == values[800:1000]
+    assert values[0] == 0.0
+    assert values[:101] == sorted(values[:101])
+    assert set(values[100:200]) == {2.0}
+    assert values[1000] == 2.0
+    assert beta(5, 1000) == Cyclical(weight=2.0, warmup=100, cycles=5)(5, 1000)
+
+
+def test_cycles_longer_than_the_training_are_refused():
+    with pytest.raises(ValueError, match=r"beta\.warmup=0\.5 does not fit 4 times .* at most 0\.25"):
+        Cyclical(warmup=0.5, cycles=4)
+
+
+@pytest.mark.parametrize("steepness", [0, -1.0, float("inf")])
+def test_a_steepness_that_is_none_is_refused(steepness):
+    with pytest.raises(ValueError, match=r"beta\.steepness must be a finite number above 0"):
+        Sigmoid(steepness=steepness)
