@@ -35,3 +35,9 @@ def probabilistic_pca(x: torch.Tensor, latent: int) -> tuple[ProbabilisticPCA, n
     model.start_from_images(x, torch.Generator())
     pca = PCA(latent, svd_solver="full").fit(x.flatten(1).numpy())
     return model, pca.score_samples(x.flatten(1).numpy())
+
+
+def grid(low: float, high: float, count: int) -> tuple[torch.Tensor, float]:
+    """Points of a square ``(count², 2)`` in float64, for numerical integration, and the area of each."""
+    axis = torch.linspace(low, high, count, dtype=torch.float64)
+    return torch.cartesian_prod(axis, axis), float(axis[1] - axis[0]) ** 2
