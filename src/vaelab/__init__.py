@@ -3,9 +3,9 @@
 import time
 import warnings
 
-STARTED = time.time()  # before anything is made: what is older was there already
-# Our presets of launchers have their plugins' names, so that `hydra/launcher=joblib` is what one types. Hydra checks
-# them against the plugins' own, and warns, in every process of a sweep, that it will not do so for ever.
+STARTED = time.time()  # files that are older were not written by this process
+# conf/hydra/launcher has files with the names of the plugins, so that users type hydra/launcher=joblib. Hydra checks
+# such a file with the plugin's schema, and warns in every process of a sweep that it will stop doing so.
 warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/", category=UserWarning)
 
 __version__ = "0.1.0"
