@@ -32,6 +32,7 @@ class ProbabilisticPCA(LatentVariableModel):
     """
 
     starts_from_images = True
+    stretch: Tensor
 
     def __init__(self, posterior: Posterior, likelihood: Likelihood, prior: Prior) -> None:
         super().__init__(posterior, likelihood, prior)

@@ -7,7 +7,7 @@ Bernoulli. It is switched off here for each object, and nowhere globally.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Size, Tensor
@@ -24,6 +24,8 @@ from torch.distributions import (
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
 
 from vaelab.errors import InputError
+
+Shape: TypeAlias = Size | list[int] | tuple[int, ...]
 
 # The smallest log variance: a standard deviation of 3e-7. Where no KL term keeps the variance up, as at β = 0, it falls
 # until it underflows, and then 0 times an infinite rate is nan.
@@ -89,7 +91,8 @@ class JointBernoulli(Independent):
         dims = self.reinterpreted_batch_ndims
         logits, x = self.base_dist.logits.flatten(-dims), value.flatten(-dims)
         if torch.is_grad_enabled():
-            return -binary_cross_entropy_with_logits(*torch.broadcast_tensors(logits, x), reduction="none").sum(-1)
+            logits, x = torch.broadcast_tensors(logits, x)
+            return -binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
         size = logits.abs()
         linear = ((x - 0.5) * logits).sub_(size, alpha=0.5).sum(-1)
         m = size.sigmoid_()
@@ -119,7 +122,7 @@ class PointMass(Distribution):
     def variance(self) -> Tensor:
         return torch.zeros_like(self.loc)
 
-    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
         return self.loc.expand(*sample_shape, *self.loc.shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -170,7 +173,7 @@ class Chain(Distribution):
     def variance(self) -> Tensor:
         return self._joined(self.first.variance, self.second(self.first.mean).variance)
 
-    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
         first = self.first.rsample(sample_shape)
         return self._joined(first, self.second(first).rsample())
 
@@ -254,7 +257,7 @@ class DiscretizedLogistic(Distribution):
         inside = logsigmoid(above) + logsigmoid(-below) + log_width
         return torch.where(value < half, logsigmoid(above), torch.where(value > 1 - half, logsigmoid(-below), inside))
 
-    def sample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
         with torch.no_grad():
             uniform = torch.rand(self._extended_shape(Size(sample_shape)), device=self.loc.device).to(self.loc.dtype)
             drawn = self.loc + self.scale * torch.logit(uniform, eps=1e-6)

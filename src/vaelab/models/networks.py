@@ -69,7 +69,7 @@ class MLP(Network):
         return nn.Sequential(nn.Flatten(-len(self.image)), mlp(widths, self.activation))
 
     def decoder(self, latent: int, channels: int) -> nn.Sequential:
-        """The encoder's mirror image: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
+        """Mirrors the encoder: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
         shape = (channels * self.image[0], *self.image[1:])
         widths = [latent, *reversed(self.hidden), prod(shape)]
         return nn.Sequential(mlp(widths, self.activation), nn.Unflatten(-1, shape))
@@ -173,7 +173,7 @@ class ConvNet(Network):
         return nn.Sequential(*layers, nn.Flatten(), mlp(widths, self.activation))
 
     def decoder(self, latent: int, channels: int) -> FoldSamples:
-        """The encoder's mirror image, with transposed convolutions: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
+        """Mirrors the encoder, with transposed convolutions: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
         widths = [latent, *reversed(self.hidden), prod(self.smallest)]
         layers: list[nn.Module] = [mlp(widths, self.activation), nn.Unflatten(-1, self.smallest)]
         for before, after in pairwise([*reversed(self.channels), channels * self.image[0]]):

@@ -75,7 +75,7 @@ class Reconstruction(Objective):
 
     def check(self, model: Model) -> None:
         is_learnt = any(parameter.requires_grad for parameter in model.prior.parameters())
-        if is_learnt and model.posterior is not None:
+        if is_learnt and not model.posterior.is_exact:
             raise InputError(
                 f"Reconstruction does not train the prior, and {type(model.prior).__name__} is learnt: "
                 "take prior=normal or loss=elbo"
@@ -201,7 +201,7 @@ class TotalCorrelation(_BoundObjective):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        if model.posterior is None or not model.posterior.is_product:
+        if not model.posterior.is_product:
             raise InputError(
                 f"{type(self).__name__} needs a density for every latent, and {type(model.posterior).__name__} "
                 "has none: take posterior=gaussian or loss=elbo"

@@ -95,7 +95,10 @@ class ChainPosterior(Posterior):
 
     **Arguments**
         bottom: the size of z₁; None for two thirds of ``latent``.
+        hidden: widths of the network of q(z₂|z₁).
     """
+
+    has_exact_mean = False
 
     def __init__(
         self, network: Network, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)

@@ -29,7 +29,7 @@ class StandardNormal(Prior):
         self.register_buffer("loc", torch.zeros(whole("latent", latent)), persistent=False)
         self.register_buffer("scale", torch.ones(latent), persistent=False)
 
-    def forward(self, posterior: Posterior | None) -> Independent:
+    def forward(self, posterior: Posterior) -> Independent:
         return diagonal_normal(self.loc, self.scale)
 
 
@@ -47,7 +47,7 @@ class GaussianMixture(Prior):
         self.log_scale = nn.Parameter(torch.zeros(components, latent))
         self.log_weights = nn.Parameter(torch.zeros(components))
 
-    def forward(self, posterior: Posterior | None) -> Mixture:
+    def forward(self, posterior: Posterior) -> Mixture:
         return Mixture(self.log_weights, diagonal_normal(self.loc, self.log_scale.exp()))
 
 
@@ -90,9 +90,7 @@ class VampPrior(Prior):
         with torch.no_grad():
             self.logits.copy_(torch.logit(start))
 
-    def forward(self, posterior: Posterior | None) -> Mixture:
-        if posterior is None:
-            raise InputError("a VampPrior is made of the posterior, and this model has none: take another prior")
+    def forward(self, posterior: Posterior) -> Mixture:
         return Mixture(self.log_weights, posterior(self.images()))
 
 
@@ -104,6 +102,7 @@ class ChainPrior(Prior):
 
     **Arguments**
         bottom: the size of z₁; None for two thirds of ``latent``.
+        hidden: widths of the network of p(z₁|z₂).
     """
 
     def __init__(self, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)) -> None:
@@ -113,7 +112,7 @@ class ChainPrior(Prior):
         self.top = StandardNormal(upper)
         self.below = GaussianLayer(upper, lower, hidden)
 
-    def forward(self, posterior: Posterior | None) -> Chain:
+    def forward(self, posterior: Posterior) -> Chain:
         return Chain(self.top(posterior), self.below, self.latent, first_last=True)
 
 
@@ -131,7 +130,7 @@ class FlowPrior(Prior):
             whole("latent", latent), whole("prior.transforms", transforms), check_widths("prior.hidden", hidden)
         )
 
-    def forward(self, posterior: Posterior | None) -> Flow:
+    def forward(self, posterior: Posterior) -> Flow:
         return self.flow()
 
 
@@ -144,7 +143,7 @@ class CategoricalPrior(Prior):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(whole("components", latent)))
 
-    def forward(self, posterior: Posterior | None) -> OneHotCategorical:
+    def forward(self, posterior: Posterior) -> OneHotCategorical:
         """Batch ``()``, event ``(latent,)``: one-hot vectors."""
         with unvalidated():
             return OneHotCategorical(logits=self.logits)
