@@ -140,7 +140,7 @@ class GaussianLikelihood(_LocationScaleLikelihood):
 
     @property
     def pixel_variance(self) -> float | None:
-        return None if self.per_pixel else float(self.log_scale.exp().square())
+        return None if self.per_pixel else float(self.log_scale.detach().exp().square())
 
     def set_pixel_variance(self, variance: Tensor) -> None:
         with torch.no_grad():
