@@ -1,4 +1,4 @@
-"""The mixture model: discrete latents whose posterior is exact, because every one of them can be tried."""
+"""The mixture model: discrete latents with an exact posterior, because p(x|m) is computed for every value m."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,8 +54,8 @@ class ExactPosterior(Posterior):
 class MixtureModel(Model):
     """p(x) = sum_m P(m) p(x|m): the latent is a one-hot vector m, and P(m|x) is exact.
 
-    The likelihood is a table: a linear decoder of the one-hot vector. With the exact posterior the ELBO is log p(x),
-    so its gradient is that of log p(x), and the gap is 0.
+    The decoder is a table, one linear layer of the one-hot vector. With the exact posterior the ELBO and its gradient
+    are those of log p(x), and the gap is 0.
 
     **References**
         Pattern Recognition and Machine Learning (Bishop, 2006), section 9.3.
@@ -102,7 +102,7 @@ class MixtureModel(Model):
         centres = torch.from_numpy(clusters.cluster_centers_)
         outputs = self.likelihood.outputs_at(centres)
         if outputs is None:
-            raise InputError(f"{type(self.likelihood).__name__} lacks outputs_at, which a mixture starts from")
+            raise InputError(f"{type(self.likelihood).__name__} lacks outputs_at(images), with which a mixture starts")
         with torch.no_grad():
             self.table.weight.zero_()
             self.table.bias.zero_()
@@ -123,7 +123,7 @@ class MixtureModel(Model):
         return p
 
     def forward(self, x: Tensor, samples: int = 1) -> EnumeratedInference:
-        """All M values are tried, so ``samples`` has no effect."""
+        """All M values are used, so ``samples`` has no effect."""
         components, p = self._components(), self._prior_probabilities()
         log_px = pairwise_log_prob(components, x)
         with unvalidated():

@@ -25,7 +25,7 @@ class StandardNormal(Prior):
 
     def __init__(self, latent: int) -> None:
         super().__init__()
-        # Constants: on the module's device, but in no checkpoint.
+        # Buffers that are not persistent: they move with the module and are in no checkpoint.
         self.register_buffer("loc", torch.zeros(whole("latent", latent)), persistent=False)
         self.register_buffer("scale", torch.ones(latent), persistent=False)
 
@@ -54,7 +54,7 @@ class GaussianMixture(Prior):
 class VampPrior(Prior):
     """p(z) = 1/K sum_k q(z|u_k): the posteriors of K learnt pseudo-inputs u_k.
 
-    The pseudo-inputs start as training images and stay within [0, 1] by a sigmoid.
+    The pseudo-inputs start as training images; a sigmoid keeps them in [0, 1].
 
     **References**
         VAE with a VampPrior (Tomczak and Welling, 2018).
@@ -79,7 +79,7 @@ class VampPrior(Prior):
         return torch.sigmoid(self.logits)
 
     def start_from_images(self, images: Tensor, generator: Generator) -> None:
-        """Start with training images, drawn without repetition where there are enough of them."""
+        """Start with random training images, all different where there are enough of them."""
         if images.shape[1:] != self.logits.shape[1:]:
             raise InputError(
                 f"prior.image={list(self.logits.shape[1:])} is not the images' shape {list(images.shape[1:])}"
@@ -95,7 +95,7 @@ class VampPrior(Prior):
 
 
 class ChainPrior(Prior):
-    """p(z) = p(z₂) p(z₁|z₂) over z = (z₁, z₂): N(0, I) on top, a Gaussian given it below.
+    """p(z) = p(z₂) p(z₁|z₂) over z = (z₁, z₂): p(z₂) = N(0, I), and p(z₁|z₂) is Gaussian.
 
     **References**
         Importance Weighted Autoencoders (Burda et al., 2016), section 2.

@@ -1,4 +1,4 @@
-"""Models composed of a posterior, a likelihood and a prior: the VAE and what differs from it in one of the three.
+"""Models composed of a posterior, a likelihood and a prior: the VAE, and the VAE conditioned on labels.
 
     q = posterior(x);  p = prior(posterior);  z = q.rsample((K,));  likelihood(z) is p(x|z)
 
@@ -81,16 +81,16 @@ class LatentVariableModel(Model):
 class ConditionalModel(LatentVariableModel):
     """p(x, z|y) = p(x|z, y) p(z) with q(z|x, y): images given their labels y.
 
-    The decoder gets the label as a one-hot vector behind the latents. The encoder gets the sum of the image and a
-    learnt image of the label: in its first layer that is a learnt vector per label, as a one-hot vector behind the
-    pixels would be, and it works for convolutions too.
+    The decoder gets the latents and the label as a one-hot vector. The encoder gets the sum of the image and a learnt
+    image for the label. In a fully connected first layer that is the same as a one-hot vector beside the pixels, and it
+    is possible for convolutions too.
 
     **References**
         Semi-supervised Learning with Deep Generative Models (Kingma et al., 2014).
         Learning Structured Output Representation using Deep Conditional Generative Models (Sohn et al., 2015).
 
     **Arguments**
-        likelihood: a function of ``latent`` that makes the likelihood, because its input is ``latent + classes`` long.
+        likelihood: a function that makes the likelihood, called with ``latent`` = D + ``classes``.
         latent: D.
         classes: how many labels there are.
         image: the shape ``(C, H, W)``.
@@ -135,11 +135,12 @@ class ConditionalModel(LatentVariableModel):
 
 
 def sample_images(model: Model, labels: Tensor, pixel_noise: bool = False, temperature: float = 1.0) -> Tensor:
-    """One image from the prior for each of ``labels`` ``(N,)``, which only a conditional model uses: ``(N, C, H, W)``.
+    """One image for each of ``labels`` ``(N,)``, with latents from the prior: ``(N, C, H, W)``.
 
     **Arguments**
-        pixel_noise: draw the pixels from p(x|z), as binary data have them; else take the mean of p(x|z).
-        temperature: a factor on the latents; for the prior N(0, I) it is the standard deviation.
+        labels: only a conditional model uses their values.
+        pixel_noise: draw the pixels from p(x|z); else take the mean of p(x|z).
+        temperature: a factor on the latents; for the prior N(0, I) it is their standard deviation.
     """
     model = model.given(labels)
     px = model.decode(temperature * model.sample_latents(len(labels)))
