@@ -1,4 +1,4 @@
-"""The exceptions that end a command with one line; every other exception is a bug and keeps its traceback."""
+"""The exceptions that end a command with one line. Every other exception is a bug and keeps its traceback."""
 
 
 class VaelabError(Exception):
@@ -14,7 +14,7 @@ class RunFailed(VaelabError):
 
 
 class Interrupted(VaelabError):
-    """The user or the system ended the run; no other job is to be started."""
+    """The user or the system ended the run; a sweep starts no other job."""
 
 
 def one_line(error: BaseException) -> str:
