@@ -52,7 +52,7 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
         return argument.split("=", 1)[0].lstrip("+~")
 
     now = {option(argument) for argument in arguments}
-    kept = [old for old in OmegaConf.load(saved) if option(old) not in {*now, "ckpt", "name"}]
+    kept = [old for old in map(str, OmegaConf.load(saved)) if option(old) not in {*now, "ckpt", "name"}]
     if not now & {"name", "hydra.run.dir"}:
         kept += [f"hydra.run.dir={quoted(str(directory))}", f"name={quoted(directory.name)}"]
     return kept + arguments
@@ -79,7 +79,7 @@ def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
     if "hydra.sweep.dir" in parsed:
         setup_globals()  # for ${now:...}
         typed = OmegaConf.create({"directory": str(parsed["hydra.sweep.dir"].value())})
-        sweep = Path(OmegaConf.to_container(typed, resolve=True)["directory"])
+        sweep = Path(typed.directory)
     elif "name" in parsed:
         if parsed["name"].is_sweep_override():
             raise InputError(
@@ -89,8 +89,11 @@ def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
     else:
         task = [override for override in parsed.values() if not override.is_hydra_override()]
         axes = [override.get_key_element() for override in task if override.is_sweep_override()]
-        fixed = [override for override in task if not override.is_sweep_override()]
-        fixed = {override.get_key_element(): override.get_value_element_as_str() for override in fixed}
+        fixed = {
+            override.get_key_element(): override.get_value_element_as_str()
+            for override in task
+            if not override.is_sweep_override()
+        }
         sweep = SWEEPS / names.sweep_name(axes, [f"{option}={value}" for option, value in fixed.items()])
         named = ",".join(quoted(option) for option in fixed if option != "seed")
         added = [f"hydra.job.config.override_dirname.exclude_keys=[{named}]"]

@@ -14,7 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import vaelab
@@ -27,10 +27,10 @@ from vaelab.cli.arguments import (
     with_sweep_directory,
 )
 from vaelab.cli.messages import explain, fail, help_text, print_bug, say
-from vaelab.errors import InputError, Interrupted, VaelabError, describe_os_error, one_line
+from vaelab.errors import InputError, Interrupted, VaelabError, describe_os_error, one_line, summarize
 from vaelab.locks import locked
 from vaelab.runs.directory import LOCK, release
-from vaelab.runs.options import NOT_TRAINING, differences
+from vaelab.runs.options import NOT_TRAINING, differences, to_plain_dict
 from vaelab.runs.results import RunState, commit, missing_parts, read_state
 from vaelab.sweeps.names import job_name
 
@@ -90,12 +90,12 @@ def sweep() -> None:
 
 
 def _why_the_sweep_ended(error: Exception) -> str:
-    """Of an exception outside the jobs: a launcher's or a sweeper's."""
+    """The line for an exception outside the jobs, from a launcher or a sweeper."""
     if "Unknown plugin class" in str(error):
         return "this launcher or sweeper is not installed: pip install '.[slurm]', '.[ray]' or '.[search]'"
     if not isinstance(error, (VaelabError, OSError)):
         print_bug(error)
-    return f"the sweep ended early: {type(error).__name__}: {one_line(error)[:300]}; the same command goes on with the sweep"
+    return f"the sweep ended early: {summarize(error)[:300]}; the same command goes on with the sweep"
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Job:
 
 def _job(config: DictConfig) -> Job:
     composed = HydraConfig.get()
-    values = OmegaConf.to_container(config, resolve=True)
+    values = to_plain_dict(config)
     multirun = composed.mode == RunMode.MULTIRUN
     side_by_side = multirun and not composed.launcher["_target_"].endswith(".BasicLauncher")
     if multirun and "optuna" in composed.sweeper["_target_"] and not values["data"]["val"]:
@@ -155,17 +155,17 @@ def compose(config: DictConfig) -> float | None:
         if not job.multirun:
             release(directory, is_ours)
             sys.exit(1)
-        line = f"{type(error).__name__}: {one_line(error)}"
+        line = summarize(error)
         print(f"error: {directory}: {line}", file=sys.stderr)
         raise JobFailed(line) from error
 
 
 def run_job(job: Job) -> float | None:
-    """Train, or finish, or skip the job, whatever its directory asks for."""
+    """Train the job, complete its evaluation, or skip it, depending on what lies in its directory."""
     directory = job.directory
     with locked(directory / LOCK) as is_free:
         if not is_free and job.multirun:
-            say(f"{directory}: another process is at work in it, which this one leaves it to")
+            say(f"{directory}: another process is at work in it; this one leaves it out")
             return None
         if not is_free:
             raise InputError(f"{directory}: another process is at work in it; nothing was touched")

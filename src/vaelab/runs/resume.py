@@ -5,13 +5,12 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vaelab.errors import InputError, one_line
 from vaelab.runs.directory import COMPOSED, LAST, check_free, clear_for_restart, keep_aside
-from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences
+from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences, read_config
 from vaelab.runs.results import RESULTS, read_state
 from vaelab.runs.run import ResumePoint, Run
 from vaelab.training.checkpoints import read_checkpoint
@@ -95,7 +94,7 @@ def resume_or_restart(run: Run) -> None:
         clear_for_restart(run.directory)
         return
     try:
-        changed = differences(OmegaConf.to_container(OmegaConf.load(composed)), run.config, NOT_TRAINING)
+        changed = differences(read_config(composed), run.config, NOT_TRAINING)
         if last.is_file() and not changed:
             read_checkpoint(last)
     except (InputError, YAMLError, OmegaConfBaseException) as error:  # its files are damaged
