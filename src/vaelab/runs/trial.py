@@ -81,7 +81,7 @@ def _check_distribution(piece: Piece, letter: str, made: Distribution, batch: Si
         )
 
 
-def _check_loss(objective: Objective, loss: Tensor, shape: Size) -> None:
+def _check_loss(objective: Objective, loss: object, shape: Size) -> None:
     if not isinstance(loss, Tensor) or loss.shape != shape:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise InputError(
