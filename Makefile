@@ -1,4 +1,4 @@
-# The targets below are all the set-up there is: the environment is made once, in .venv.
+# Every target makes the environment .venv first, if it is not there yet.
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
@@ -6,11 +6,11 @@ BIN := .venv/bin
 .PHONY: help env train test browser engines slurm tensorboard clean
 
 help:  ## list the targets
-	@echo "make env           make the environment (.venv) once; every target below does it by itself"
+	@echo "make env           make the environment (.venv); the targets below do it by themselves"
 	@echo "make train         train model=vae latent=20; make train ARGS=\"latent=2 beta.weight=4\" passes overrides on"
-	@echo "make test          lint, doctests and the test suite"
+	@echo "make test          lint, types, doctests and the test suite"
 	@echo "make engines       sweeps on Slurm, Ray, joblib and submitit, with real jobs, in some minutes"
-	@echo "make tensorboard   the curves and pictures of every run, in the browser"
+	@echo "make tensorboard   the curves and plots of every run, in the browser"
 	@echo "make clean         remove the environment (runs stay in outputs/)"
 
 env: .venv/installed
@@ -29,9 +29,11 @@ train: env
 test: env browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 $(ARGS)
 
-# For the test that looks at TensorBoard. Where it cannot be installed that test is skipped, and says so.
+# For the tests that look at TensorBoard. Where it cannot be installed they are skipped, and say so.
 browser:
 	@{ command -v chromium && command -v chromedriver; } > /dev/null || { \
 	  command -v apt-get > /dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2> /dev/null; } \

@@ -3,9 +3,9 @@
 import time
 import warnings
 
-STARTED = time.time()  # before anything is made: what is older was there already
-# Our presets of launchers have their plugins' names, so that `hydra/launcher=joblib` is what one types. Hydra checks
-# them against the plugins' own, and warns, in every process of a sweep, that it will not do so for ever.
+STARTED = time.time()  # files and folders that are older were there before the command
+# The presets in conf/hydra/launcher have the names of the plugins' own configurations, so that users can type
+# `hydra/launcher=joblib`. Hydra then warns, in every process of a sweep, that it will stop merging the two.
 warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/", category=UserWarning)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
