@@ -30,7 +30,7 @@ def is_valid(posterior: str, prior: str, loss: str) -> bool:
 def choices() -> list[tuple[str, ...]]:
     """Every posterior with every prior and loss, and every network with every likelihood and posterior.
 
-    The members of the other groups take turns. Networks and priors never exchange anything, so pairs of them add nothing.
+    The members of the other groups take turns. Networks and priors never exchange anything, so their pairs add nothing.
     """
     networks, likelihoods = itertools.cycle(members("network")), itertools.cycle(members("likelihood"))
     pairs = list(itertools.product(POSTERIORS, PRIORS, members("loss")))

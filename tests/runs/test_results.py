@@ -53,3 +53,12 @@ def test_reading_results_that_are_none(tmp_path, content, says):
         (tmp_path / "results.json").write_text(content)
     with pytest.raises(ValueError, match=says):
         read_results(tmp_path)
+
+
+def test_a_part_of_the_evaluation_that_failed_counts_as_missing(tmp_path):
+    files.write_json(tmp_path / "results.json", {"status": "completed"})
+    add_evaluation(tmp_path, "latents", {"active_units": 2})
+    add_evaluation(tmp_path, "probes", {"error": "RuntimeError: out of memory"})
+    add_evaluation(tmp_path, "aggregate", {"lacking": "its latents are discrete"})
+    config = {"evaluation": {"parts": ["latents", "aggregate", "probes", "likelihood"]}}
+    assert missing_parts(read_results(tmp_path), config) == ["probes", "likelihood"]
