@@ -156,8 +156,8 @@ def a_composition_is_damaged(job: Path, begun: Path) -> None:
 
 def files_that_were_half_written_are_left(job: Path, begun: Path) -> None:
     cut_off_after_its_first_epoch(job, begun)
-    (job / ".results.json.4711.part").write_text("{")
-    (job / "checkpoints" / ".last.ckpt.4711.part").write_bytes(b"x")
+    (job / ".results.4711.part.json").write_text("{")
+    (job / "checkpoints" / ".last.4711.part.ckpt").write_bytes(b"x")
 
 
 def killed_before_its_evaluation(job: Path, begun: Path) -> None:

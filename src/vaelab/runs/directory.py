@@ -34,7 +34,7 @@ def check_free(directory: Path, resumes: bool) -> None:
 
 def _is_disposable(file: Path) -> bool:
     is_failed = file.name == RESULTS and not read_state(file.parent).is_complete
-    return file.name in LOCKS or file.suffix == ".part" or is_failed
+    return file.name in LOCKS or ".part" in file.suffixes or is_failed
 
 
 def claim(directory: Path, resumes: bool) -> None:

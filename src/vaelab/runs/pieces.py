@@ -75,7 +75,9 @@ def call_library(where: str, function: Callable[..., Made], *arguments: object, 
     except (TypeError, ValueError) as error:
         if isinstance(error, VaelabError) or not _is_of_library(function):
             raise
-        raise InputError(f"{where} does not take these options: {one_line(error)}") from error
+        fixed = function.keywords if isinstance(function, functools.partial) else {}
+        taken = ", ".join(f"{name}={value}" for name, value in fixed.items()) or "these options"
+        raise InputError(f"{where} does not take {taken}: {one_line(error)}") from error
 
 
 def note_piece(error: BaseException, piece: str) -> None:
