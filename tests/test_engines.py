@@ -201,7 +201,7 @@ def test_a_search_without_validation_is_refused_before_its_first_trial(tmp_path)
     words = ("-m", *SMALL, "hydra/sweeper=search", "name=s", "latent=range(2,9)", "data.val=0")
     status, out, err = train(tmp_path, *words)
     assert status == 1, out
-    assert "data.val=0 leaves no validation: take data.val=5000" in err
+    assert "data.val=0 leaves no validation images: take data.val=5000" in err
     assert not [*tmp_path.rglob("train.log")]
 
 

@@ -356,7 +356,7 @@ def test_a_flag_may_stand_anywhere(command, tmp_path, where):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["name=a,b", "latent=2,3"], "in a multirun name=... is the sweep's"),
+        (["name=a,b", "latent=2,3"], "in a multirun name=... names the sweep"),
         (["latnt=2,3"], "there is no option 'latnt'; did you mean 'latent'?"),
         (["latent=2,3", "network=mpl"], "network=mpl: the members of group 'network' are"),
         (

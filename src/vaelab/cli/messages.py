@@ -1,4 +1,4 @@
-"""What the command line prints: help, one line for a mistake, a traceback for a bug."""
+"""What the command line prints: help, one line for wrong input, a traceback for a bug."""
 
 import difflib
 import os
@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 
 def say(line: str) -> None:
-    """Print to standard output, until its reader closes it: `train.py -m ... | head` must not stop a sweep."""
+    """Print a line. A closed output (`train.py -m ... | head`) does not stop a sweep."""
     try:
         print(line, flush=True)
     except BrokenPipeError:
@@ -20,7 +20,7 @@ def say(line: str) -> None:
 
 
 def fail(line: str) -> NoReturn:
-    """End the command with one line and exit status 1; VAELAB_TRACEBACK=1 shows where it came from."""
+    """End the command with one line and exit status 1; VAELAB_TRACEBACK=1 adds the traceback."""
     if os.environ.get("VAELAB_TRACEBACK") and sys.exc_info()[0] is not None:
         traceback.print_exc()
     print(f"error: {line}", file=sys.stderr)
@@ -35,7 +35,7 @@ def print_bug(error: BaseException) -> None:
 
 
 def help_text(conf: Path) -> str:
-    """What --help prints. Hydra would first look for all groups of all plugins, in a second, to print none of them."""
+    """What --help prints. Hydra's own --help takes a second, because it lists the groups of all plugins first."""
     template = OmegaConf.load(conf / "hydra" / "help" / "vaelab.yaml")
     return OmegaConf.create({"hydra": {"help": template}}).hydra.help.template
 
