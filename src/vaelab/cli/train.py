@@ -163,7 +163,7 @@ def compose(config: DictConfig) -> float | None:
 
 
 def run_job(job: Job) -> float | None:
-    """Train the job, complete its evaluation, or skip it, depending on what lies in its directory."""
+    """Train the job, complete its evaluation, or skip it, depending on the state of its directory."""
     directory = job.directory
     with locked(directory / LOCK) as is_free:
         if not is_free and job.multirun:

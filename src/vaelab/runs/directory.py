@@ -47,7 +47,7 @@ def claim(directory: Path, resumes: bool) -> None:
 
 
 def write_composition(directory: Path, config: Mapping[str, object], overrides: list[str]) -> None:
-    """Write what was composed, and from which words, and keep the results of an earlier attempt."""
+    """Write the composed configuration and the overrides, and keep the results of an earlier attempt."""
     (directory / COMPOSED).parent.mkdir(exist_ok=True)
     for file, content in ((OVERRIDES, overrides), (COMPOSED, dict(config))):
         write_text(directory / file, OmegaConf.to_yaml(OmegaConf.create(content)))
@@ -73,7 +73,7 @@ def clear_for_restart(directory: Path) -> None:
 
 
 def release(directory: Path, is_ours: bool = True) -> None:
-    """Remove ``directory`` where it is empty and ``is_ours``, and the folders of runs that held nothing else."""
+    """Remove ``directory`` where it is empty and ``is_ours``, and its parent folders where nothing else is in them."""
     if not directory.is_dir() or any(file.name not in LOCKS for file in directory.iterdir()):
         return
     for lock in LOCKS:

@@ -41,7 +41,7 @@ class Timing:
 
 
 def execute(run: Run, components: Components, trainer: Trainer) -> None:
-    """Fit and test; results.json is written last, whatever happens, and then completed by the evaluation."""
+    """Fit and test; then write results.json, of a failed run too, and complete it by the evaluation."""
     log_to_file(run.directory)
     summary.introduce(run, components)
     if trainer.is_global_zero:
@@ -139,7 +139,7 @@ def completed(run: Run, components: Components, trainer: Trainer, timing: Timing
 
 
 def evaluate_tested(run: Run, components: Components, trainer: Trainer) -> None:
-    """Evaluate the tested weights; whatever interrupts it, the run itself is complete."""
+    """Evaluate the tested weights; an interruption leaves the run itself complete."""
     module = components.module.to(trainer.strategy.root_device).eval()  # Lightning moved it to the CPU at its end
     try:
         evaluate_run(run, module, components.data)

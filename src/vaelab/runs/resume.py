@@ -83,12 +83,12 @@ def resume_or_restart(run: Run) -> None:
     """For a job of a sweep: go on where it was cut off or failed, else start it again, with nothing lost.
 
     **Raises**
-        InputError: something else lies in its directory.
+        InputError: its directory holds something else.
     """
     last, composed = run.directory / LAST, run.directory / COMPOSED
     results = read_state(run.directory).results
     if results is not None and results.get("status") == "failed":
-        (run.directory / RESULTS).unlink()  # it is tried again, and would fail with the same words
+        (run.directory / RESULTS).unlink()  # the job is tried again
     if not composed.is_file():
         check_free(run.directory, resumes=False)
         clear_for_restart(run.directory)
