@@ -22,6 +22,16 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def summarize(error: BaseException) -> str:
+    """``error`` in one line: its message, and for a bug its type too."""
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    message = one_line(error)
+    if isinstance(error, VaelabError):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 def describe_os_error(error: OSError) -> str:
     """Which file the system could not use, and why, in one line."""
     return f"cannot use {error.filename or 'a file'}: {error.strerror or error}"

@@ -1,17 +1,15 @@
-"""The tools in scripts/ on finished runs: what they write, and what they say to what is wrong."""
+"""The scripts on finished runs: what they write, and how they report wrong input."""
 
 import concurrent.futures
-import importlib.util
 import json
 import shutil
-import sys
 
 import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, SMALL, train
+from conftest import SMALL
 from PIL import Image
 
 from vaelab.evaluation import suite
@@ -20,33 +18,15 @@ from vaelab.runs.results import add_evaluation, read_results
 
 
 @pytest.fixture
-def tool(monkeypatch, tmp_path, capsys):
-    """`python scripts/<name>.py ...` in this process, in an empty folder: (what went wrong or None, output)."""
-    monkeypatch.chdir(tmp_path)
+def tool(script):
+    """A script in this process: (its error or None, its output)."""
 
     def run(name: str, *arguments: object) -> tuple[str | None, str]:
-        spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / "scripts" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        capsys.readouterr()
-        wrong = None
-        spec.loader.exec_module(module)
-        try:
-            module.tool.main(module.work)
-        except SystemExit as leave:
-            wrong = leave.code
-        return wrong, capsys.readouterr().out
+        status, out, err = script(name, *arguments)
+        assert (status == 0) == (err == ""), err
+        return err.rstrip() or None, out
 
     return run
-
-
-@pytest.fixture(scope="session")
-def conditional(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("conditional")
-    options = ("model=cvae", "name=cvae", "epochs=1", "evaluation.parts=[]", "pictures.projector=true")
-    status, out, err = train(folder, *SMALL, *options)
-    assert status == 0, out + err
-    return folder / "outputs" / "runs" / "cvae"
 
 
 @pytest.fixture
@@ -183,15 +163,15 @@ def test_a_low_temperature_draws_nearly_the_same_and_noise_draws_pixels(tool, fi
     assert set(np.unique(binary)) == {0, 1}
 
 
-def test_a_class_is_for_models_that_know_classes(tool, finished, conditional, tmp_path):
+def test_a_label_is_for_conditional_models(tool, finished, conditional, tmp_path):
     assert tool("sample", conditional, tmp_path / "seven.png", "--label", 7)[0] is None
     assert tool("sample", conditional, tmp_path / "x.png", "--label", 10)[0].startswith(
         "error: --label must be from 0 to 9"
     )
-    assert "knows no labels" in tool("sample", finished, tmp_path / "x.png", "--label", 7)[0]
+    assert "is not conditioned on labels" in tool("sample", finished, tmp_path / "x.png", "--label", 7)[0]
 
 
-def test_nothing_is_overwritten_unasked(tool, finished, tmp_path):
+def test_no_file_is_overwritten_without_force(tool, finished, tmp_path):
     (tmp_path / "mine.png").write_text("precious")
     wrong, _ = tool("sample", finished, tmp_path / "mine.png")
     assert wrong.endswith("exists already and was not touched; take another name, or --force")
@@ -201,7 +181,7 @@ def test_nothing_is_overwritten_unasked(tool, finished, tmp_path):
     assert "at most 1024 images" in tool("sample", finished, tmp_path / "big.png", "--count", 2_000)[0]
 
 
-def test_the_projector_has_codes_labels_and_little_pictures(conditional):
+def test_the_projector_has_latents_labels_and_thumbnails(conditional):
     config = (conditional / "projector_config.pbtxt").read_text()
     assert "codes" in config
     (folder,) = (path.parent for path in conditional.rglob("sprite.png"))
@@ -231,9 +211,9 @@ def test_codes_of_the_test_images_are_the_posterior_s(tool, finished, tmp_path):
     np.testing.assert_array_equal(codes["label"], data.sets["test"].labels)
 
 
-def test_training_images_are_binarised_as_the_model_saw_them(tool, tmp_path):
+def test_training_images_are_binarised_as_the_model_saw_them(tool, command, tmp_path):
     options = ("data.binarize=dynamic", "name=dynamic", "epochs=1", "evaluation.parts=[]")
-    assert train(tmp_path, *SMALL, *options)[0] == 0
+    assert command(*SMALL, *options)[0] == 0
     run = tmp_path / "outputs" / "runs" / "dynamic"
     assert tool("encode", run, tmp_path / "codes.npz", "--split", "train")[0] is None
     experiment, data = load_run(run)
@@ -267,7 +247,7 @@ def test_a_table_has_a_column_for_every_latent_and_a_row_for_every_file(tool, fi
 # ---- reconstruct -----------------------------------------------------------------------------------------------
 
 
-def test_own_images_come_back(tool, finished, tmp_path, digits):
+def test_own_images_are_reconstructed(tool, finished, tmp_path, digits):
     wrong, out = tool("reconstruct", finished, tmp_path / "back.png", digits, digits / "03.png", "--invert")
     assert wrong is None
     lines = out.splitlines()
@@ -279,14 +259,14 @@ def test_own_images_come_back(tool, finished, tmp_path, digits):
     assert width > 3 * 10 * 30
 
 
-def test_images_that_are_not_inverted_are_remarked_upon(tool, finished, tmp_path, digits):
+def test_images_that_seem_inverted_give_a_warning(tool, finished, tmp_path, digits):
     assert "is --invert missing" in tool("reconstruct", finished, tmp_path / "a.png", digits)[1]
     assert "is --invert missing" not in tool("reconstruct", finished, tmp_path / "b.png", digits, "--invert")[1]
 
 
-def test_a_conditional_model_has_to_be_told(tool, conditional, tmp_path, digits):
+def test_a_conditional_model_needs_a_label(tool, conditional, tmp_path, digits):
     wrong, _ = tool("reconstruct", conditional, tmp_path / "a.png", digits, "--invert")
-    assert wrong == "error: this model has to be told what the images show: --label from 0 to 9"
+    assert wrong == "error: this model is conditioned on labels: name the images' class with --label, 0 to 9"
     assert tool("reconstruct", conditional, tmp_path / "a.png", digits, "--invert", "--label", 1)[0] is None
 
 

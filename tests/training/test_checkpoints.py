@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaelab.runs.fits import check_fits
+from vaelab.runs.resume import check_fits
 from vaelab.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 
 GOOD = {"state_dict": {"w": torch.ones(3)}, "config": {"latent": 20}, "data": {}, "epoch": 4, "global_step": 10}

@@ -1,4 +1,4 @@
-"""Configurations of runs that older versions made, in today's words. ImportanceWeights and results need no change."""
+"""Configurations of runs that older versions made, with today's class names. Weights and results need no change."""
 
 from collections.abc import Mapping
 

@@ -4,6 +4,9 @@ The lists below are the only ones of their kind. A name that ends with a dot sta
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vaelab.errors import InputError
 
@@ -25,6 +28,23 @@ NOT_TRAINING = (*COSMETIC, *MEASURING, *PLACEMENT)
 STRUCTURE = ("latent", "network", "posterior", "likelihood", "prior", "model", "optimizer")
 # Options within them with which a run may go on all the same, such as a lower rate after it diverged.
 RATES = ("lr", "adam_lr")
+
+
+def to_plain_dict(config: DictConfig | ListConfig) -> dict:
+    """``config`` as plain values, with its interpolations resolved.
+
+    **Raises**
+        InputError: it is a list.
+    """
+    content = OmegaConf.to_container(config, resolve=True)
+    if not isinstance(content, dict):
+        raise InputError(f"expected options with names, got {str(content)[:50]!r}")
+    return content
+
+
+def read_config(path: Path) -> dict:
+    """The configuration in the YAML file ``path``, as plain values."""
+    return to_plain_dict(OmegaConf.load(path))
 
 
 def is_among(option: str, names: Sequence[str]) -> bool:

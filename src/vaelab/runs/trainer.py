@@ -3,7 +3,9 @@
 import logging
 
 from lightning import Callback, Trainer
+from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vaelab import hardware
@@ -30,7 +32,7 @@ def make_trainer(options: dict, run: Run, module: VAEModule, data: ImageDataModu
         logging.getLogger(name).setLevel(logging.ERROR)
     # Named, because Lightning would otherwise take a job that Slurm started for one process of a larger run.
     environment = TorchElasticEnvironment() if ranks.is_worker() else LightningEnvironment()
-    plugins = [AtomicCheckpointIO(), environment]
+    plugins: list[Precision | ClusterEnvironment | CheckpointIO] = [AtomicCheckpointIO(), environment]
     options = {name: value for name, value in options.items() if name != "compile"}  # done before
     precision = hardware.resolve_precision(options.pop("precision"), options["accelerator"])
     if precision == "bf16-mixed":
