@@ -20,7 +20,7 @@ from yaml import YAMLError
 
 from vaelab.cli import tools
 from vaelab.errors import InputError
-from vaelab.evaluation.suite import PARTS, EvaluatedModel, Settings, relevant_settings, find
+from vaelab.evaluation.suite import PARTS, EvaluatedModel, Settings, find, relevant_settings
 from vaelab.runs.directory import RESULTS
 from vaelab.runs.results import add_evaluation, read_results
 

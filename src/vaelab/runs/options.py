@@ -1,6 +1,7 @@
 """What the options of a run mean for each other: which of them change the training, and how two runs differ.
 
-The lists below are the only ones of their kind. A name that ends with a dot stands for all options below it.
+The lists below are the only ones of their kind. A name that ends with a dot stands for a section: all options below
+it and the group of that name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,10 @@ from vaelab.errors import InputError
 # Groups that results.json names one by one.
 GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")
 
-# Options that change neither the weights nor a metric.
-COSMETIC = (
-    "name", "ckpt", "data.root", "pictures.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
-)  # fmt: skip
+# Options that change neither the weights nor a metric, whatever their values.
+INERT = ("name", "pictures.", "hydra.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk")
+# The same data or checkpoint may lie at two paths; whether they are the same is checked where they are read.
+COSMETIC = (*INERT, "ckpt", "data.root")
 # Options that change what is measured, and where a run is computed, but not what is trained.
 MEASURING = (
     "evaluation.nll_samples", "evaluation.prior_samples", "evaluation.active_variance", "evaluation.aggregate_images",
@@ -48,12 +49,13 @@ def read_config(path: Path) -> dict:
 
 
 def is_among(option: str, names: Sequence[str]) -> bool:
-    """Whether ``option`` is one of ``names``, or below one that ends with a dot.
+    """Whether ``option`` is one of ``names``, or belongs to one that ends with a dot.
 
-    >>> is_among("pictures.every", COSMETIC), is_among("seed", COSMETIC)
-    (True, False)
+    >>> is_among("pictures.every", COSMETIC), is_among("hydra/launcher", COSMETIC), is_among("seed", COSMETIC)
+    (True, True, False)
     """
-    return any(option == name or (name.endswith(".") and option.startswith(name)) for name in names)
+    path = f"{option.replace('/', '.')}."
+    return option in names or any(name.endswith(".") and path.startswith(name) for name in names)
 
 
 def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
