@@ -83,8 +83,8 @@ def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
         parsed = {override.key_or_group: override for override in map(parser.parse_override, overrides)}
     except HydraException:
         return arguments, None  # Hydra's own message follows
-    sweep, added = _named_sweep(parsed), []
-    if sweep is None:
+    added: list[str] = []
+    if (sweep := _named_sweep(parsed)) is None:
         sweep, added = _derived_sweep([override for override in parsed.values() if not override.is_hydra_override()])
     added.append(f"hydra.sweep.dir={quoted(str(sweep.absolute()))}")  # a launcher's process may start elsewhere
     at = max((index for index, argument in enumerate(arguments) if argument in overrides), default=-1) + 1

@@ -34,7 +34,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
     count = sum(size for _, size in posteriors)
     if count < 2:
         raise InputError(f"the aggregate posterior needs at least 2 test images, got {count}")
-    is_product = model.posterior is not None and model.posterior.is_product
+    is_product = model.posterior.is_product
     metrics: dict[str, object] = {}
     if is_product:
         size = posteriors[0][1]  # a smaller last batch would be a different estimate

@@ -68,7 +68,7 @@ def optimised(model: Model, x: Tensor, steps: int, track: Track = untracked) -> 
         InputError: the posterior is no function of one vector per image.
     """
     posterior = model.posterior
-    if posterior is None or not posterior.has_outputs:
+    if not posterior.has_outputs:
         raise InputError(f"{type(posterior).__name__} has no outputs that could be optimised for one image")
     with torch.no_grad():
         outputs = nn.Parameter(posterior.outputs(model.encoder_input(x)).clone())

@@ -160,7 +160,6 @@ def _shares_samples(model: Model, x: Tensor) -> bool:
     """Whether a matrix product can weigh many latent samples for many images."""
     return (
         model.has_continuous_latents
-        and model.posterior is not None
         and model.posterior.is_product
         and model.classes is None  # else the decoder depends on the image's label
         and model.likelihood.is_cheap_in_pairs

@@ -51,7 +51,7 @@ def _needs_continuous_latents(model: Model) -> str | None:
 
 
 def _needs_outputs(model: Model) -> str | None:
-    is_possible = model.posterior is not None and model.posterior.has_outputs
+    is_possible = model.posterior.has_outputs
     return _needs_continuous_latents(model) or (
         None if is_possible else "the posterior cannot be optimised for one image: take posterior=gaussian or flow"
     )

@@ -81,7 +81,7 @@ class ContinuousBernoulli(Distribution):
         x = (torch.log1p(u * torch.expm1(-size)) / -size).clamp(0, 1)
         return torch.where(self.logits > 0, 1 - x, x)
 
-    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         shape = self._extended_shape(Size(sample_shape))
         return self.icdf(torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device))
 

@@ -27,7 +27,7 @@ __all__ = ["AT_END", "WATCHED", "RunPlots", "projector", "save"]
 
 log = logging.getLogger(__name__)
 
-WATCHED = (samples, reconstructions, manifold)  # during the training
+WATCHED = (samples, reconstructions, manifold, kl_over_training)  # during the training
 AT_END = (
     samples, ranked_samples, reconstructions, interpolation, traversal, manifold, latent_means, kl_per_latent,
     kl_over_training, posterior_std, hardest_and_easiest, pseudo_inputs, curves,

@@ -24,8 +24,8 @@ from vaelab.runs.prepare import check_options
 from vaelab.runs.results import add_evaluation, missing_parts, read_results, validation_metrics, versions
 from vaelab.runs.resume import how_to_go_on
 from vaelab.runs.run import Components, Run
-from vaelab.training.checkpoints import BestCheckpoint
-from vaelab.training.loggers import MetricsCSV, TensorBoardFiles
+from vaelab.training.lightning_internals import BestCheckpoint, MetricsCSV
+from vaelab.training.loggers import TensorBoardFiles
 from vaelab.training.module import TrainingDiverged, VAEModule
 
 log = logging.getLogger(__name__)
@@ -154,9 +154,7 @@ def evaluate_tested(run: Run, components: Components, trainer: Trainer) -> None:
 def evaluate_run(run: Run, module: VAEModule, data: ImageDataModule) -> None:
     """Add to results.json the parts of the evaluation that every run ends with, as far as they are missing."""
     options = run.config["evaluation"]
-    shared = ("chunk", "prior_samples", "active_variance", "aggregate_images")
-    settings = Settings(nll_samples=max(2, options["nll_samples"]), **{name: options[name] for name in shared})
-    evaluation = Evaluation.of(module.evaluated(data), settings)
+    evaluation = Evaluation.of(module.evaluated(data), Settings.of_run(options))
     for part in missing_parts(read_results(run.directory), run.config):
         add_evaluation(run.directory, part, evaluate(part, evaluation))
     if options["parts"]:

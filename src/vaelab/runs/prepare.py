@@ -98,13 +98,12 @@ def make_module(config: dict) -> VAEModule:
     """The model with its objective, schedules and optimizer; its weights are drawn with the run's seed."""
     evaluation, seed = config["evaluation"], config["seed"]
     torch.manual_seed(rng.mix(seed, rng.INIT))
-    # mypy takes an abstract class for no type[...]: it would be called, which make_piece does not.
     module = VAEModule(
-        make_piece("model", config["model"], Model),  # type: ignore[type-abstract]
-        make_piece("loss", config["loss"], Objective),  # type: ignore[type-abstract]
-        make_piece("beta", config["beta"], Schedule),  # type: ignore[type-abstract]
+        make_piece("model", config["model"], Model),
+        make_piece("loss", config["loss"], Objective),
+        make_piece("beta", config["beta"], Schedule),
         make_factory("optimizer", config["optimizer"]),
-        make_piece("lr", config["lr"], Schedule),  # type: ignore[type-abstract]
+        make_piece("lr", config["lr"], Schedule),
         seed=seed,
         **{name: evaluation[name] for name in TESTING if name in evaluation},
         config={key: value for key, value in config.items() if key not in ("name", "ckpt")},

@@ -1,7 +1,7 @@
 """Which configurations are best, and whether their seeds show it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from scipy.stats import t as student
@@ -55,28 +55,30 @@ def _ranking(group: ComparableGroup) -> Iterator[Best]:
             continue
         first = order.iloc[0]
         deviation = first[f"{metric}_sd"]
-        best = {
-            "by": metric, "configuration": group.describe(first), "mean": float(first[metric]),
-            "sd": None if pd.isna(deviation) else float(deviation), "seeds": int(first[f"{metric}_n"]),
-        }  # fmt: skip
+        best = Best(
+            metric, group.describe(first), float(first[metric]),
+            None if pd.isna(deviation) else float(deviation), int(first[f"{metric}_n"]),
+        )  # fmt: skip
         if len(order) > 1:
-            best |= {"next": group.describe(order.iloc[1]), **compare(first, order.iloc[1], metric)}
-        yield Best(**best)
+            second = order.iloc[1]
+            best = replace(compare(best, first, second), next=group.describe(second))
+        yield best
 
 
-def compare(first: pd.Series, second: pd.Series, metric: str) -> dict[str, float | bool | None]:
+def compare(best: Best, first: pd.Series, second: pd.Series) -> Best:
     """Student's t-test of the difference between two configurations.
 
         t = |mean₁ − mean₂| / error,   error² = s² (1/n₁ + 1/n₂),   s² = Σ_seeds (x − mean)² / (n₁ + n₂ − 2)
 
     The variance of one seed is taken to be the same in both.
     """
+    metric = best.by
     counts = [int(row[f"{metric}_n"]) for row in (first, second)]
     ahead, jobs = float(abs(second[metric] - first[metric])), sum(counts)
     freedom = jobs - 2
     if freedom <= 0:
-        return {"ahead": ahead, "jobs": jobs}
+        return replace(best, ahead=ahead, jobs=jobs)
     squares = sum(row[f"{metric}_sd"] ** 2 * (n - 1) for row, n in zip((first, second), counts, strict=True) if n > 1)
     error = float((squares / freedom * sum(1 / n for n in counts)) ** 0.5)
     is_significant = bool(ahead > student.ppf(0.975, freedom) * error)
-    return {"ahead": ahead, "jobs": jobs, "error": error, "is_significant": is_significant}
+    return replace(best, ahead=ahead, jobs=jobs, error=error, is_significant=is_significant)

@@ -60,8 +60,8 @@ def sample_grid(
          for directory in line]
         for line in directories
     ]  # fmt: skip
-    names = ([_name(axis, value) for value in values] for axis, values in ((rows, down), (columns, across)))
-    return draw(originals, panels, *names, title=title)
+    names = [[_name(axis, value) for value in values] for axis, values in ((rows, down), (columns, across))]
+    return draw(originals, panels, names[0], names[1], title=title)
 
 
 def spread(configurations: pd.DataFrame, option: str | None) -> list:

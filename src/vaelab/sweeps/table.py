@@ -8,7 +8,7 @@ binarisation have another zero; so every ranking and every plot stays within one
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -181,8 +181,8 @@ def _repeated(jobs: Sequence[Job], table: pd.DataFrame, axes: Sequence[str]) -> 
     completed = table[table["status"] == "completed"]
     same = completed[completed.duplicated([*axes, "group", "seed"], keep=False)]
     for _, candidates in same.groupby([*axes, "group", "seed"], dropna=False):
-        kept: list[Hashable] = []
-        for index in candidates.index:
+        kept: list[int] = []
+        for index in map(int, candidates.index):
             repeated[index] = any(_is_same_training(jobs[index], jobs[other]) for other in kept)
             if not repeated[index]:
                 kept.append(index)
