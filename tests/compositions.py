@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from vaelab.data.datamodule import ImageDataModule
+from vaelab.data.packaged import MNIST5k
 from vaelab.training.module import VAEModule
 
 CONF = ROOT / "conf"
@@ -36,8 +36,6 @@ def module_of(*overrides: str) -> VAEModule:
     return experiment(composed("latent=3", "network.hidden=[16]", *overrides))
 
 
-def small_data(**options) -> ImageDataModule:
+def small_data(**options) -> MNIST5k:
     """A few hundred real digits; ``options`` replace the defaults."""
-    return ImageDataModule(
-        "mnist5k", **{"batch_size": 64, "eval_batch_size": 100, "val": 100, "train": 256, "test": 150, **options}
-    )
+    return MNIST5k(**{"batch_size": 64, "eval_batch_size": 100, "val": 100, "train": 256, "test": 150, **options})

@@ -14,11 +14,14 @@ from pathlib import Path
 # Tests run side by side: each has one core, and so have the runs that it starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
 import torch
+from idx_files import FILES, SIZES, idx, pack
 from small_models import IMAGE, PIXELS
 
 from vaelab.cli.train import main
+from vaelab.data import mnist
 from vaelab.evaluation import classifier
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,3 +159,31 @@ def images() -> torch.Tensor:
     mixing = torch.randn(5, PIXELS, generator=generator, dtype=torch.float64)
     noise = torch.randn(500, PIXELS, generator=generator, dtype=torch.float64)
     return (factors @ mixing + 0.5 * noise).view(500, *IMAGE)
+
+
+@pytest.fixture
+def idx_arrays() -> dict[str, np.ndarray]:
+    """The arrays of a small image set in MNIST's layout."""
+    random = np.random.default_rng(0)
+    return {
+        part: random.integers(0, 10 if "labels" in part else 256, size, dtype=np.uint8) for part, size in SIZES.items()
+    }
+
+
+@pytest.fixture
+def mnist_root(tmp_path, idx_arrays) -> Path:
+    """A folder with them in torchvision's layout: images gzipped, labels plain."""
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for part, array in idx_arrays.items():
+        if "images" in part:
+            pack(folder, part, array)
+        else:
+            (folder / FILES[part]).write_bytes(idx(array))
+    return tmp_path
+
+
+@pytest.fixture
+def offline(monkeypatch) -> None:
+    """Downloads fail at once."""
+    monkeypatch.setattr(mnist, "download", lambda *arguments: "no answer")

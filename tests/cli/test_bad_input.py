@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import SMALL, train
 from test_checkpoints import Bomb
-from test_datamodule import FILES, SIZES, idx
+from idx_files import FILES, SIZES, idx
 from torchvision.datasets import MNIST
 
 

@@ -49,7 +49,7 @@ def test_a_damaged_file_is_told_and_replaced(judged, data, caplog):
     file.write_bytes(content[: len(content) // 2])
     with caplog.at_level(logging.WARNING, logger="vaelab"):
         _, again = classifier.obtain(data, CPU, cache)
-    assert "is damaged and made anew" in caplog.text
+    assert "is damaged and replaced" in caplog.text
     assert again == pytest.approx(accuracy, abs=0.02)
     assert len(file.read_bytes()) == len(content)
 

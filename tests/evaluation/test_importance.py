@@ -7,7 +7,7 @@ import pytest
 import torch
 from compositions import module_of, small_data
 from sklearn.decomposition import PCA
-from small_models import IMAGE, decoder, probabilistic_pca, vae
+from small_models import IMAGE, NETWORK, probabilistic_pca, vae
 from torch import nn
 
 from vaelab.evaluation.bounds import bounds, squared_error
@@ -58,7 +58,7 @@ def test_codes_from_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
     torch.manual_seed(3)
     model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
     if likelihood == "gaussian":
-        model.likelihood = GaussianLikelihood(decoder, 1, sigma=1.0).double()
+        model.likelihood = GaussianLikelihood(NETWORK, 1, sigma=1.0).double()
     for parameter in model.parameters():
         parameter.data *= 4
     last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
@@ -120,7 +120,7 @@ def test_codes_from_the_prior_are_left_out_where_all_would_miss():
 def test_models_that_cannot_share_codes_go_without():
     model, x = vae(), torch.rand(3, *IMAGE)
     assert useful_prior_samples(model, x, 50) == 50
-    model.likelihood = LaplaceLikelihood(decoder, 3)
+    model.likelihood = LaplaceLikelihood(NETWORK, 3)
     assert useful_prior_samples(model, x, 50) == 0
 
 

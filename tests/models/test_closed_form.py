@@ -11,7 +11,8 @@ from compositions import composed
 from sklearn.decomposition import PCA
 from small_models import probabilistic_pca
 
-from vaelab.data.datamodule import ImageDataModule
+from vaelab.data.mnist import MNIST
+from vaelab.data.packaged import MNIST5k
 from vaelab.evaluation.bounds import squared_error
 from vaelab.models import closed_form
 from vaelab.models.closed_form import ProbabilisticPCA, linear_rates, spectrum
@@ -52,7 +53,8 @@ def test_pca_of_digits_is_scikit_learns(name, latent):
     folder = Path(os.environ.get("VAELAB_DATA", "data"))
     if name == "mnist" and not (folder / "MNIST").is_dir():
         pytest.skip("there is no MNIST in VAELAB_DATA")
-    data = ImageDataModule(name, 100, 100, val=500, root=str(folder), test=1_000)
+    options = {"batch_size": 100, "eval_batch_size": 100, "val": 500, "test": 1_000}
+    data = MNIST(root=str(folder), **options) if name == "mnist" else MNIST5k(**options)
     data.setup()
     train, test = (data.scale(data.sets[part].images) for part in ("train", "test"))
     model = full_size(latent)
