@@ -72,7 +72,7 @@ def test_an_evaluation_is_printed_and_kept_and_not_done_twice(tool, copied, monk
     assert again[1].splitlines()[-1] == f"kept in {copied / 'results.json'}"
     tool("evaluate", copied, *FEW, "nll_samples=11")
     after = read_results(copied)["evaluation"]
-    assert after["likelihood"]["codes"] == 11
+    assert after["likelihood"]["nll_samples"] == 11
     assert after["probes"] == kept["probes"]
     tool("evaluate", copied, *FEW, "nll_samples=11", "recompute=true")
     assert read_results(copied)["evaluation"]["probes"]["time_s"] != kept["probes"]["time_s"]
@@ -98,7 +98,7 @@ def test_amortization_is_asked_for(tool, copied):
     )
     assert wrong is None
     found = read_results(copied)["evaluation"]["amortization"]
-    assert (found["images"], found["codes"]) == (20, 50)
+    assert (found["images"], found["nll_samples"]) == (20, 50)
     assert found["gap"] == pytest.approx(found["approximation_gap"] + found["amortization_gap"])
     assert "amortization_gap" in out
 
