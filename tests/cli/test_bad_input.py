@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bombs import Bomb
 from conftest import SMALL, train
-from test_checkpoints import Bomb
 from idx_files import FILES, SIZES, idx
 from torchvision.datasets import MNIST
 

@@ -211,15 +211,16 @@ def validation_objective(state: RunState) -> float | None:
 def report(directory: Path) -> None:
     """Make the sweep's tables and plots; an error here is printed, and the sweep is complete all the same."""
     from vaelab.runs.console import log_to_console
-    from vaelab.sweeps import report as reports
+    from vaelab.sweeps.documents import count_jobs
+    from vaelab.sweeps.report import report as write_report
 
     log_to_console(quiet=True)  # not to the last job's train.log
     try:
-        found = reports.report([directory], directory)
+        found = write_report([directory], directory)
     except Exception as error:
         if not isinstance(error, (VaelabError, OSError)):
             print_bug(error)
         again = f"python scripts/report.py {shlex.quote(str(directory))}"
         print(f"no report: {one_line(error)}; try again with {again}", file=sys.stderr)
     else:
-        say(f"{reports.counted(found)}: {directory / 'sweep.md'}")
+        say(f"{count_jobs(found)}: {directory / 'sweep.md'}")

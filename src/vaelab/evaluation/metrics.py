@@ -28,6 +28,11 @@ class Metric:
     is_brief: bool = False
 
     @property
+    def short(self) -> str:
+        """The meaning up to its first comma, for the title of a plot."""
+        return self.meaning.partition(",")[0]
+
+    @property
     def title(self) -> str:
         """For the axis of a plot: ``elbo, nats (higher is better)``."""
         unit = f", {self.unit}" if self.unit else ""

@@ -9,17 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vaelab.evaluation.metrics import CURVES, METRICS
 from vaelab.plots.style import FONT, TRAIN, VAL, chart, dress, latent_name
 
 Curve = tuple[list[float], list[float]]  # epochs and values
 History = dict[str, dict[str, Curve]]  # by metric and split
 
-CURVES = {
-    "loss": "minimised, at the β of each step",
-    "elbo": "at β = 1",
-    "rate": "KL(q(z|x) ‖ p(z))",
-    "distortion": "-E log p(x|z)",
-}
 FIRST_PART = 0.05  # of the training, which does not set the range of the y axis
 MOST_NAMES = 40  # latents named along an axis; of more, every second, third, ...
 
@@ -54,7 +49,7 @@ def curves(history: History, title: str = "") -> Figure:
     for position, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, position)
         _draw_curves(axes, history[name])
-        dress(axes, f"{name}: {CURVES[name]}", "epoch", "nats per image")
+        dress(axes, f"{name}: {METRICS[name].short}", "epoch", "nats per image")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axes.legend(frameon=False, fontsize=FONT - 1)
     return figure

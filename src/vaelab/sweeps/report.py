@@ -5,11 +5,9 @@ from pathlib import Path
 
 from vaelab.files import write_json, write_text
 from vaelab.locks import locked
-from vaelab.sweeps.documents import as_csv, as_json, as_markdown, count_jobs
+from vaelab.sweeps.documents import as_csv, as_json, as_markdown
 from vaelab.sweeps.drawing import draw
 from vaelab.sweeps.table import Sweep, read
-
-counted = count_jobs
 
 
 def report(sweeps: Sequence[Path], directory: Path, with_plots: bool = True) -> Sweep:
