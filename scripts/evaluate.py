@@ -65,7 +65,7 @@ def _parse(kind: type, words: list[str]) -> dict[str, object]:
 
 
 def show(part: str, metrics: Metrics) -> None:
-    """Print one part as a table: metric, value, meaning."""
+    """Print one part as a table: metric, value, unit, meaning."""
     if has_failed(metrics):
         print(f"{part}: failed, {metrics['error']}\n")
         return
@@ -75,20 +75,21 @@ def show(part: str, metrics: Metrics) -> None:
     table = Table(title=part, title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
     table.add_column(overflow="fold", style="dim")
     for row in rows(metrics):
         table.add_row(*row)
     Console(highlight=False).print(table)
 
 
-def rows(metrics: Metrics) -> Iterator[tuple[str, str, str]]:
-    """Name, value and meaning of each metric of a part; a section within the part comes before the name."""
+def rows(metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
+    """Name, value, unit and meaning of each metric of a part; a section within the part comes before the name."""
     for name, value in metrics.items():
         if name == "asked":
             continue
         for key, item in value.items() if isinstance(value, dict) else [(name, value)]:
-            meaning = f"{METRICS[key].meaning}, {METRICS[key].unit}".rstrip(", ") if key in METRICS else ""
-            yield name if key == name else f"{name} {key}", written(item), meaning
+            unit, meaning = (METRICS[key].unit, METRICS[key].meaning) if key in METRICS else ("", "")
+            yield name if key == name else f"{name} {key}", written(item), unit, meaning
 
 
 def written(value: object) -> str:
