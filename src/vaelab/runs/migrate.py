@@ -70,5 +70,5 @@ def _migrated(value: object) -> object:
     if old in MOVED:
         node["_target_"] = MOVED[old]
     if old == "vaelab.data.ImageData":
-        node["_target_"] = IMAGE_SETS[node.pop("name")]
+        node["_target_"] = IMAGE_SETS[str(node.pop("name"))]
     return node
