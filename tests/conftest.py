@@ -152,6 +152,12 @@ def short_training() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def classifiers(tmp_path_factory) -> Path:
+    """The folder in which tests with ``short_training`` share their classifiers."""
+    return tmp_path_factory.mktemp("classifiers")
+
+
+@pytest.fixture(scope="session")
 def images() -> torch.Tensor:
     """500 images in float64 of five factors and some noise."""
     generator = torch.Generator().manual_seed(1)

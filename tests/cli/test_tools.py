@@ -12,7 +12,7 @@ import torch
 from conftest import SMALL
 from PIL import Image
 
-from vaelab.evaluation import suite
+from vaelab.evaluation import linear_model, suite
 from vaelab.runs.load import load_run
 from vaelab.runs.results import add_evaluation, read_results
 
@@ -72,10 +72,33 @@ def test_an_evaluation_is_printed_and_kept_and_not_done_twice(tool, copied, monk
     assert again[1].splitlines()[-1] == f"kept in {copied / 'results.json'}"
     tool("evaluate", copied, *FEW, "nll_samples=11")
     after = read_results(copied)["evaluation"]
-    assert after["likelihood"]["codes"] == 11
+    assert after["likelihood"]["nll_samples"] == 11
     assert after["probes"] == kept["probes"]
     tool("evaluate", copied, *FEW, "nll_samples=11", "recompute=true")
     assert read_results(copied)["evaluation"]["probes"]["time_s"] != kept["probes"]["time_s"]
+
+
+def test_an_evaluation_prints_what_each_metric_means(tool, copied):
+    _, out = tool("evaluate", copied, *FEW, "likelihood=false", "latents=false", "aggregate=false")
+    row = next(line for line in out.splitlines() if "knn_probe" in line)
+    assert "test accuracy of a nearest" in row
+
+
+def test_a_part_that_failed_is_tried_again_by_the_same_command(tool, copied, monkeypatch):
+    words = (*FEW, "likelihood=false", "aggregate=false", "probes=false", "recompute=true")
+    with monkeypatch.context() as patch:
+        patch.setattr(linear_model, "spectrum", lambda *_: 1 / 0)
+        wrong, out = tool("evaluate", copied, *words)
+    assert wrong is None
+    assert "latents: failed, ZeroDivisionError: division by zero" in out
+    assert "Traceback" not in out
+    failed = read_results(copied)["evaluation"]["latents"]
+    assert set(failed) == {"error", "asked"}
+    log = (copied / "train.log").read_text()
+    assert "Traceback" in log
+    assert "ZeroDivisionError" in log
+    tool("evaluate", copied, *words[:-1])
+    assert "active_units" in read_results(copied)["evaluation"]["latents"]
 
 
 def test_evaluations_at_once_lose_nothing_of_each_other(copied):
@@ -98,7 +121,7 @@ def test_amortization_is_asked_for(tool, copied):
     )
     assert wrong is None
     found = read_results(copied)["evaluation"]["amortization"]
-    assert (found["images"], found["codes"]) == (20, 50)
+    assert (found["images"], found["nll_samples"]) == (20, 50)
     assert found["gap"] == pytest.approx(found["approximation_gap"] + found["amortization_gap"])
     assert "amortization_gap" in out
 

@@ -28,8 +28,8 @@ def test_the_bounds_enclose_a_mutual_information_that_is_known(sigma):
         assert abs(found[name]) < 0.05, name
 
 
-def test_the_bounds_say_so_where_images_are_too_few():
-    """20 latents that each image fills with 20 nats: 1,000 images can show no more than log 1,000 of them."""
+def test_the_lower_bound_is_at_its_limit_where_images_are_too_few():
+    """20 latents with a rate of more than 20 nats: 1,000 images show at most log 1,000 of them."""
     torch.manual_seed(0)
     loc = torch.randn(1_000, 20)
     q, p = diagonal_normal(loc, torch.full_like(loc, 0.2)), diagonal_normal(torch.zeros(20), torch.ones(20))
@@ -38,11 +38,11 @@ def test_the_bounds_say_so_where_images_are_too_few():
     assert found["mutual_information_limit"] == pytest.approx(math.log(1_000))
     true = 20 * 0.5 * math.log(1.04 / 0.04)
     assert found["mutual_information_lower"] < true < found["mutual_information_upper"] + 1
-    assert found["total_correlation_lower"] == 0  # it is 0, and the images are too few to say so from above
+    assert found["total_correlation_lower"] == 0  # it is 0, and too few images make the upper bound loose
     assert found["total_correlation_upper"] > 20
 
 
-def test_the_aggregate_of_few_images_is_that_of_numerical_integration():
+def test_the_marginal_kl_of_few_images_agrees_with_numerical_integration():
     """KL(q(z) ‖ p(z)) of five images' own mixture, in one dimension."""
     torch.manual_seed(0)
     loc, scale = torch.randn(5, 1, dtype=torch.float64) * 2, torch.rand(5, 1, dtype=torch.float64) + 0.2
@@ -54,13 +54,13 @@ def test_the_aggregate_of_few_images_is_that_of_numerical_integration():
     found = [bound_kl_parts(q, p, is_product=True) for _ in range(2_000)]
     mean = torch.tensor([one["marginal_kl_upper"] for one in found])
     assert abs(float(mean.mean()) - exact) < 4 * float(mean.std()) / math.sqrt(2_000)
-    for one in found[:10]:  # a single latent has no total correlation to tell from that of the joint
+    for one in found[:10]:  # a single latent has no total correlation
         assert one["total_correlation_upper"] == pytest.approx(0, abs=1e-9)
         assert one["dimension_kl"] == pytest.approx(one["marginal_kl_upper"])
 
 
-def test_what_is_no_sum_over_dimensions_is_not_called_one():
-    """A prior with two modes that q(z) fills: its marginals are right, and log p(z) is no sum over them."""
+def test_the_last_part_has_another_name_where_the_prior_is_no_product_over_latents():
+    """A prior with two modes, both of which q(z) has: log p(z) is no sum over latents."""
     torch.manual_seed(0)
     side = torch.where(torch.rand(800) < 0.5, 3.0, -3.0)[:, None].expand(-1, 4)
     q = diagonal_normal(side, torch.ones(800, 4))

@@ -13,7 +13,7 @@ from vaelab.models.priors import StandardNormal
 from vaelab.models.vae import ConditionalModel, LatentVariableModel
 
 
-def test_what_a_disturbed_encoder_loses_is_all_amortization(images):
+def test_the_loss_of_a_disturbed_encoder_is_all_amortization_gap(images):
     model, log_p = probabilistic_pca(images, 3)
     exact = model.encode(images[:20])
     model._layers[0].bias += torch.tensor([0.1, -0.2, 0.1, 0.5, -0.5, 0.3], dtype=torch.float64)
@@ -35,7 +35,7 @@ def test_the_optimised_posterior_is_the_exact_one(images):
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "flow", "conditional"])
-def test_optimising_does_not_lower_the_bound_nor_touch_the_model(kind):
+def test_optimising_neither_lowers_the_elbo_nor_changes_the_model(kind):
     torch.manual_seed(0)
     model = vae()
     if kind == "flow":
@@ -56,7 +56,7 @@ def test_optimising_does_not_lower_the_bound_nor_touch_the_model(kind):
 
 
 @pytest.mark.parametrize("posterior", [ChainPosterior(NETWORK, 3), DiracPosterior(NETWORK, 3)])
-def test_posteriors_that_cannot_be_optimised_are_known(posterior):
+def test_posteriors_without_outputs_cannot_be_optimised(posterior):
     model = LatentVariableModel(posterior, BernoulliLikelihood(NETWORK, 3), StandardNormal(3))
     assert not model.posterior.has_outputs
     with pytest.raises(InputError, match="no outputs that could be optimised"):

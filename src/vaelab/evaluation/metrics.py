@@ -72,7 +72,7 @@ _EVALUATION = (
     Metric("kl_per_latent", "nats", "KL(q(z_d|x) || p(z_d)), the largest first"),
     Metric("kl_order", "", "the latents in the order of kl_per_latent, numbered from 0"),
     Metric("linear_kl", "nats", "KL terms of probabilistic PCA at the same beta, the largest first"),
-    Metric("batch", "images", "images in a minibatch"),
+    Metric("batch", "", "images in a minibatch"),
     Metric("mutual_information_lower", "nats", "lower bound of I(x; z)"),
     Metric("mutual_information_upper", "nats", "upper bound of I(x; z)"),
     Metric("mutual_information_limit", "nats", "log(images), which the lower bound cannot exceed"),

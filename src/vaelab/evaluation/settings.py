@@ -69,6 +69,9 @@ class Settings:
         **Arguments**
             options: the section ``evaluation`` of the run's configuration. ``nll_samples`` may be 0 there, which
                 leaves the nll out of the test; a part of the evaluation then takes 2.
+
+        **Raises**
+            InputError: an option has a value that does not exist; the message has its name as the user types it.
         """
         given = {name: options[name] for name in NAMES if name in options}
         if "nll_samples" in given:

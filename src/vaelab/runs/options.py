@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vaelab.errors import InputError
+from vaelab.evaluation.settings import NAMES
 
 # Groups that results.json names one by one.
 GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")
@@ -19,9 +20,7 @@ INERT = ("name", "pictures.", "hydra.", "trainer.log_every_n_steps", "evaluation
 # The same data or checkpoint may lie at two paths; whether they are the same is checked where they are read.
 COSMETIC = (*INERT, "ckpt", "data.root")
 # Options that change what is measured, and where a run is computed, but not what is trained.
-MEASURING = (
-    "evaluation.nll_samples", "evaluation.prior_samples", "evaluation.active_variance", "evaluation.aggregate_images",
-)  # fmt: skip
+MEASURING = tuple(f"evaluation.{setting}" for setting in NAMES)
 PLACEMENT = ("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile")
 NOT_TRAINING = (*COSMETIC, *MEASURING, *PLACEMENT)
 

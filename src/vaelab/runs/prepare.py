@@ -9,6 +9,7 @@ from vaelab import hardware, rng
 from vaelab.checks import one_of, whole
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
+from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import PARTS
 from vaelab.models.contracts import Model, Objective, Schedule
 from vaelab.runs import ranks
@@ -34,7 +35,7 @@ def check_options(config: dict) -> None:
     one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
     for part in evaluation_parts(config):
         one_of("evaluation.parts", part, PARTS)
-    whole("evaluation.aggregate_images", evaluation["aggregate_images"], 2)
+    Settings.of_run(evaluation)
     hardware.check_accelerator(trainer["accelerator"])
     hardware.check_compile(trainer["compile"])
     if trainer.get("fast_dev_run"):
