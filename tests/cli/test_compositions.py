@@ -69,7 +69,7 @@ def test_every_composition_trains_is_saved_and_generates(choice, tmp_path):
     inference, loss = module.infer(BATCH, 0)
     assert loss.shape == (6,)
     assert loss.isfinite().all()
-    figures = module.figures(inference, loss)
+    figures = module.metrics(inference, loss)
     assert all(figure.shape == (6,) and figure.isfinite().all() for figure in figures.values())
     loss.mean().backward()
     for name, parameter in module.named_parameters():
@@ -136,7 +136,7 @@ def test_every_model_starts_trains_and_generates(words):
     module.start_from_images(lambda: torch.rand(40, 1, 28, 28), torch.Generator().manual_seed(0))
     inference, loss = module.infer(BATCH, 0)
     assert loss.shape == (6,)
-    assert all(figure.shape == (6,) and figure.isfinite().all() for figure in module.figures(inference, loss).values())
+    assert all(figure.shape == (6,) and figure.isfinite().all() for figure in module.metrics(inference, loss).values())
     if module.model.is_solved:
         assert not loss.requires_grad
     else:

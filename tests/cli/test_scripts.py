@@ -17,16 +17,16 @@ from vaelab.runs.results import read_results
 
 
 def test_a_reopened_run_is_the_one_that_was_tested(finished):
-    experiment, data = load_run(finished)
-    assert not experiment.training
+    module, data = load_run(finished)
+    assert not module.training
     x = data.scale(data.sets["test"].images)
     with torch.no_grad():
-        error = float(squared_error(experiment.model, experiment.model(x)).double().mean())
+        error = float(squared_error(module.model, module.model(x)).double().mean())
     assert error == pytest.approx(read_results(finished)["test"]["mse"], rel=1e-5)
 
 
-def test_a_model_of_the_ladder_is_a_small_picture_and_a_row(script, finished, tmp_path):
-    status, out, err = script("ladder", finished, "--to", tmp_path)
+def test_a_model_of_the_docs_is_a_small_plot_and_a_row_of_a_table(script, finished, tmp_path):
+    status, out, err = script("model_plots", finished, "--to", tmp_path)
     assert (status, err) == (0, "")
     test = read_results(finished)["test"]
     row = out.splitlines()[-1]
@@ -53,7 +53,7 @@ def test_a_directory_without_a_finished_run_is_one_line(script, finished, tmp_pa
         checkpoint = torch.load(best, weights_only=True)
         checkpoint["state_dict"].popitem()
         torch.save(checkpoint, best)
-    status, _, err = script("ladder", run, "--to", tmp_path / "pictures")
+    status, _, err = script("model_plots", run, "--to", tmp_path / "plots")
     assert status == 1
     assert len(err.splitlines()) == 1
     assert err.startswith("error: ")

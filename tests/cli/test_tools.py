@@ -206,7 +206,7 @@ def test_no_file_is_overwritten_without_force(tool, finished, tmp_path):
 
 def test_the_projector_has_latents_labels_and_thumbnails(conditional):
     config = (conditional / "projector_config.pbtxt").read_text()
-    assert "codes" in config
+    assert "latents" in config
     (folder,) = (path.parent for path in conditional.rglob("sprite.png"))
     assert len((folder / "tensors.tsv").read_text().splitlines()) == 200
     assert len((folder / "metadata.tsv").read_text().splitlines()) == 200

@@ -77,8 +77,8 @@ def test_results_say_what_the_run_was_and_reached(finished):
     assert written["versions"]["torch"] == torch.__version__
 
 
-PICTURES = {
-    "samples", "ranked_samples", "reconstructions", "interpolation", "traversal", "codes", "kl_per_latent",
+PLOTS = {
+    "samples", "ranked_samples", "reconstructions", "interpolation", "traversal", "latent_means", "kl_per_latent",
     "kl_over_training", "posterior_std", "hardest_and_easiest", "curves",
 }  # fmt: skip
 
@@ -90,7 +90,7 @@ def test_the_directory_holds_what_the_readme_lists(finished):
     assert events
     assert left - events == {
         ".hydra/config.yaml", ".hydra/overrides.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt",
-        *(f"figures/{name}.png" for name in PICTURES), "metrics.csv", "results.json", "train.log",
+        *(f"figures/{name}.png" for name in PLOTS), "metrics.csv", "results.json", "train.log",
     }  # fmt: skip
     log = (finished / "train.log").read_text()
     assert log.count("epoch   ") == 2
@@ -110,9 +110,9 @@ def test_metrics_of_every_epoch_in_nats(finished):
         assert float(row["elbo/train"]) == pytest.approx(-float(row["rate/train"]) - float(row["distortion/train"]))
 
 
-def test_pictures_are_pictures(finished):
+def test_plots_are_not_blank(finished):
     sizes = {}
-    for name in PICTURES:
+    for name in PLOTS:
         pixels = np.asarray(Image.open(finished / "figures" / f"{name}.png").convert("L"))
         assert pixels.std() > 20, name
         sizes[name] = pixels.shape
@@ -120,7 +120,7 @@ def test_pictures_are_pictures(finished):
     assert sizes["reconstructions"][0] >= 2 * 3 * 28
 
 
-def test_tensorboard_finds_curves_pictures_and_hparams(finished):
+def test_tensorboard_finds_curves_plots_and_hparams(finished):
     events = EventAccumulator(str(finished), size_guidance={"images": 0, "scalars": 0, "histograms": 0})
     events.Reload()
     tags = events.Tags()
@@ -134,10 +134,10 @@ def test_tensorboard_finds_curves_pictures_and_hparams(finished):
         "schedule/lr",
     } <= set(tags["scalars"])
     assert "hp_metric" not in tags["scalars"]
-    assert set(tags["images"]) == {f"pictures/{name}" for name in PICTURES}
-    assert [image.step for image in events.Images("pictures/samples")] == [8, 16]
-    assert [image.step for image in events.Images("pictures/codes")] == [16]
-    assert [histogram.step for histogram in events.Histograms("kl_per_latent")] == [8, 16]
+    assert set(tags["images"]) == {f"plots/{name}" for name in PLOTS}
+    assert [image.step for image in events.Images("plots/samples")] == [8, 16]
+    assert [image.step for image in events.Images("plots/latent_means")] == [16]
+    assert not tags["histograms"]
     assert not [tag for tag in tags["scalars"] if tag.startswith(("kl/", "epoch"))]
     for tag in ("test/elbo", "test/nll", "test/rate"):
         assert events.Scalars(tag)[-1].value == pytest.approx(results(finished)["test"][tag[5:]], rel=1e-5)
@@ -169,7 +169,7 @@ def test_an_autoencoder_leaves_the_same_except_a_bound(command, tmp_path):
     assert set(written["test"]) == {"loss", "distortion", "mse"}
     assert (written["model"], written["loss"], written["beta"]) == ("ae", "reconstruction", None)
     assert {path.name for path in (tmp_path / "outputs/runs/ae/figures").iterdir()} == {
-        f"{name}.png" for name in PICTURES
+        f"{name}.png" for name in PLOTS
         if name not in ("ranked_samples", "kl_per_latent", "kl_over_training", "posterior_std")
     }  # fmt: skip
     assert not (tmp_path / "outputs/runs/ae/checkpoints/best.ckpt").exists()
@@ -187,12 +187,12 @@ def test_pca_needs_no_epoch_and_leaves_what_the_others_do(command, tmp_path):
     test = written["test"]
     assert test["nll_stderr"] < 1e-3
     assert abs(test["gap"]) < 0.5  # the ELBO's codes are drawn; their mean is exact
-    drawn = PICTURES - {"curves", "kl_over_training"}
+    drawn = PLOTS - {"curves", "kl_over_training"}
     assert {path.stem for path in (run / "figures").iterdir()} == drawn
     assert weights(run)["model.stretch"].shape == (4,)
     events = EventAccumulator(str(run), size_guidance={"images": 0})
     events.Reload()
-    assert set(events.Tags()["images"]) == {f"pictures/{name}" for name in drawn}
+    assert set(events.Tags()["images"]) == {f"plots/{name}" for name in drawn}
     status, _, err = command("ckpt=outputs/runs/pca/checkpoints/last.ckpt")
     assert status == 1
     assert "closed form has nothing to go on with" in err

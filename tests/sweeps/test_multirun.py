@@ -64,9 +64,9 @@ def sweep(undisturbed, tmp_path) -> Path:
 # ---- the report ------------------------------------------------------------------------------------------------
 
 
-def test_a_multirun_ends_with_tables_pictures_and_an_atlas(undisturbed):
+def test_a_multirun_ends_with_tables_plots_and_a_sample_grid(undisturbed):
     assert {"sweep.csv", "sweep.md", "sweep.json", "figures"} <= {path.name for path in undisturbed.iterdir()}
-    assert {path.stem for path in (undisturbed / "figures").iterdir()} == {"rate_distortion", "heat_maps", "atlas"}
+    assert {path.stem for path in (undisturbed / "figures").iterdir()} == {"rate_distortion", "lines", "sample_grid"}
     rows = table(undisturbed)
     assert [row["latent"] for row in rows] == ["2", "3"]
     for row in rows:
@@ -91,7 +91,7 @@ def test_the_report_can_be_made_again(script, undisturbed, tmp_path):
     assert (status, err) == (0, "")
     assert "2 jobs, 2 completed" in out
     assert (tmp_path / "r" / "sweep.csv").read_bytes() == before
-    assert (tmp_path / "r" / "figures" / "atlas.png").is_file()
+    assert (tmp_path / "r" / "figures" / "sample_grid.png").is_file()
 
 
 # ---- the same command again ------------------------------------------------------------------------------------
@@ -395,7 +395,7 @@ def test_more_seeds_are_more_jobs_and_the_first_is_not_made_twice(command, tmp_p
     assert out.count("complete already") == 1
     found = json.loads((tmp_path / "outputs" / "sweeps" / "s" / "sweep.json").read_text())
     assert [cell["seeds"] for cell in found["kinds"][0]["cells"]] == [2]
-    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "atlas.png").is_file()
+    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "sample_grid.png").is_file()
 
 
 def test_ctrl_c_before_the_first_job_is_one_line(command, monkeypatch):

@@ -236,7 +236,7 @@ def test_the_plots_are_in_figures_and_in_tensorboard(grid):
     found = report([grid], grid)
     report([grid], grid)  # again: TensorBoard must not show two reports
     assert found.groups
-    names = {"rate_distortion", "heat_maps"}  # no atlas: nobody trained these models
+    names = {"rate_distortion", "heat_maps"}  # no sample grid: nobody trained these models
     assert {path.stem for path in (grid / "figures").glob("*.png")} == names
     for path in (grid / "figures").glob("*.png"):
         with Image.open(path) as picture:

@@ -1,4 +1,4 @@
-"""What a run says of itself: in results.json, in TensorBoard's HParams, and to the user at its start and end."""
+"""What describes a run: its entries in results.json and in TensorBoard's HParams, and its lines in the terminal."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ GREY_PIXELS = (
 
 
 def identity(run: Run) -> dict[str, object]:
-    """What a run is, as far as its configuration says it."""
+    """The entries of results.json that follow from the configuration alone."""
     config = run.config
     return {
         "name": config["name"],
@@ -71,7 +71,7 @@ def write_failure(run: Run, error: BaseException) -> None:
 
 
 def introduce(run: Run, components: Components) -> None:
-    """Say what is about to run."""
+    """Log the run's pieces, its data and its device before it trains."""
     data, config = components.data.describe(), run.config
     choices = ", ".join(f"{group} {run.choices.get(group)}" for group in GROUPS)
     _log_for_sweep(run, "resumes" if run.ckpt else "starts")
@@ -145,13 +145,14 @@ def metrics_table(results: dict, likelihood: str | None) -> Table:
     table = Table(title=f"{data['test']:,} test images of {data['name']}", title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
+    table.add_column("unit")
     table.add_column("meaning", overflow="fold")
     if likelihood == "bernoulli" and data["binarize"] == "none":
         table.caption, table.caption_justify = GREY_PIXELS, "left"
     for name, metric in METRICS.items():
         if name in test and name != "loss":
             value = str(test[name]) if isinstance(test[name], int) else f"{test[name]:.3f}"
-            table.add_row(name, value, f"{metric.meaning}{f', {metric.unit}' if metric.unit else ''}")
+            table.add_row(name, value, metric.unit, metric.meaning)
     return table
 
 
