@@ -220,7 +220,11 @@ def models(rounds: int) -> Iterator[Row]:
     kinds = {
         "conv": (bare, 3000, ("network=conv",)),
         "resnet": (bare, 1500, ("network=resnet",)),
-        "IWAE, K = 50": (lambda components: bare(components, loss=rivals.iwae(50)), 6000, ("loss=iwae", "loss.samples=50")),
+        "IWAE, K = 50": (
+            lambda components: bare(components, loss=rivals.iwae(50)),
+            6000,
+            ("loss=iwae", "loss.samples=50"),
+        ),
         "VampPrior, 500": (with_vamp, 12000, ("prior=vamp",)),
     }
     for what, (turns, images, overrides) in kinds.items():

@@ -100,7 +100,10 @@ COMMANDS = [
     (["model=pca", "network.hidden=[]", "posterior=noisy"], ["posterior=gaussian", "NoisyPosterior"]),
     (["model=pca", "network.hidden=[]", "prior=vamp"], ["prior=normal", "VampPrior"]),
     (["model=pca", "network.hidden=[]", "likelihood=laplace"], ["likelihood=gaussian", "LaplaceLikelihood"]),
-    (["model=pca", "network.hidden=[]", "likelihood.mean=sigmoid"], ["take likelihood=gaussian without options of likelihood"]),
+    (
+        ["model=pca", "network.hidden=[]", "likelihood.mean=sigmoid"],
+        ["without options of likelihood"],
+    ),
     (["model=mixture", "network.hidden=[]", "likelihood=laplace"], ["LaplaceLikelihood", "likelihood=bernoulli"]),
     (["model=hvae", "latent=2", "bottom=2"], ["bottom=2", "latent=2"]),
     (["model=pca", "network.hidden=[]", "likelihood=bernoulli"], ["no option 'mean'", "leave likelihood.mean out"]),
