@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMALL, start, train
-from test_multirun import jobs, same_outcome, table
+from sweep_files import jobs, same_outcome, table
 
 from vaelab.runs.directory import LAST, RESULTS
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import SMALL, start, train, train_here
+from sweep_files import jobs, same_outcome, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vaelab.cli.arguments import with_sweep_directory
@@ -20,30 +20,6 @@ from vaelab.runs.results import read_results
 from vaelab.training import checkpoints
 
 SWEEP = ("-m", *SMALL, "evaluation.parts=[latents]", "latent=2,3", "name=s")
-
-
-def jobs(sweep: Path) -> dict[str, Path]:
-    """By the latent size."""
-    found = (path.parent for path in sweep.glob(f"*/{RESULTS}"))
-    return {str(read_results(job)["latent"]): job for job in found}
-
-
-def outcome(job: Path) -> tuple[dict, dict[str, torch.Tensor]]:
-    """What a job reached: its metrics, and its last weights."""
-    found = read_results(job)
-    last = torch.load(job / LAST, weights_only=True)
-    latents = {name: value for name, value in found["evaluation"]["latents"].items() if name != "time_s"}
-    return {"test": found["test"], "validation": found["validation"], "latents": latents}, last["state_dict"]
-
-
-def same_outcome(left: Path, right: Path) -> bool:
-    (metrics, weights), (others, other_weights) = outcome(left), outcome(right)
-    return metrics == others and all(torch.equal(weights[key], other_weights[key]) for key in weights)
-
-
-def table(sweep: Path) -> list[dict[str, str]]:
-    with (sweep / "sweep.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
