@@ -188,6 +188,14 @@ def test_wrong_input_that_a_piece_finds_is_one_line(command, tmp_path, mine):
             "mine.Posterior.forward must return q(z|x) with the batch shape (2,), got (1,)",
         ),
         (
+            "from torch.distributions import Independent, Poisson\n"
+            "class Posterior(GaussianPosterior):\n    def forward(self, x):\n"
+            "        return Independent(Poisson(super().forward(x).stddev), 1)\n",
+            "posterior._target_=mine.Posterior",
+            "mine.Posterior.forward must return a distribution with rsample, through which gradients flow, "
+            "got Independent",
+        ),
+        (
             "class Loss(Objective):\n    def __init__(self, samples, free_bits):\n        pass\n"
             "    def __call__(self, inference, beta, progress=1.0):\n        return inference.kl.mean()\n",
             "loss._target_=mine.Loss",

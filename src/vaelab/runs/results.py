@@ -103,7 +103,9 @@ def _validation_name(column: str) -> str:
 
 def versions() -> dict[str, str]:
     """The versions that a run was made with."""
-    packages = {name: version(name) for name in ("torch", "lightning")}
+    import torch  # here, for a finished job needs none; its own version names CUDA's too, that of the package does not
+
+    packages = {"torch": str(torch.__version__), "lightning": version("lightning")}
     return {"vaelab": vaelab.__version__, **packages, "python": platform.python_version()}
 
 

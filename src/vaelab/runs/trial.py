@@ -59,7 +59,12 @@ def _check_pieces(model: Model, posterior: Posterior, x: Tensor) -> None:
             f"q(z|x) of {_name(posterior)} has the event shape {tuple(q.event_shape)}, and p(z) of "
             f"{_name(model.prior)} {tuple(p.event_shape)}: give both the same number of latents"
         )
-    z = q.rsample((IMAGES,))
+    if model.has_continuous_latents and not q.has_rsample:
+        raise InputError(
+            f"{_name(posterior)}.forward must return a distribution with rsample, through which gradients flow, "
+            f"got {type(q).__name__}"
+        )
+    z = q.sample((IMAGES,))
     _check_distribution(model.likelihood, "p(x|z)", model.decode(z), z.shape[:-1], x.shape[1:])
 
 
