@@ -10,14 +10,14 @@ from vaelab.plots import latent_paths
 FIRST, LAST = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])
 
 
-@pytest.mark.parametrize("way", [latent_paths.linear, latent_paths.spherical])
-def test_a_way_begins_and_ends_at_its_codes(way):
-    latents = way(FIRST, LAST, 7)
+@pytest.mark.parametrize("path", [latent_paths.linear, latent_paths.spherical])
+def test_a_path_begins_and_ends_at_its_two_vectors(path):
+    latents = path(FIRST, LAST, 7)
     assert latents.shape == (7, 3)
     torch.testing.assert_close(latents[[0, -1]], torch.stack([FIRST, LAST]), atol=1e-6, rtol=0)
 
 
-def test_the_straight_way_has_equal_steps_and_the_arc_equal_angles():
+def test_the_line_has_equal_steps_and_the_arc_equal_angles():
     steps = latent_paths.linear(FIRST, LAST, 5).diff(dim=0)
     torch.testing.assert_close(steps, steps[:1].expand(4, 3))
     arc = latent_paths.spherical(FIRST, LAST, 5)
@@ -27,13 +27,13 @@ def test_the_straight_way_has_equal_steps_and_the_arc_equal_angles():
 
 
 @pytest.mark.parametrize("factor", [2.0, -1.0, 0.0])
-def test_the_arc_between_parallel_codes_is_the_straight_way(factor):
+def test_the_arc_between_parallel_vectors_is_the_line(factor):
     torch.testing.assert_close(
         latent_paths.spherical(FIRST, factor * FIRST, 4), latent_paths.linear(FIRST, factor * FIRST, 4)
     )
 
 
-def test_the_arc_keeps_the_length_that_the_straight_way_loses():
+def test_the_arc_keeps_the_length_that_the_line_loses():
     torch.manual_seed(0)
     first, last = torch.randn(2, 500)
     middle = latent_paths.linear(first, last, 3)[1].norm() / latent_paths.spherical(first, last, 3)[1].norm()

@@ -42,7 +42,8 @@ def kl_per_latent(run: PlottedRun) -> Figure | None:
     if kl is None:
         return None
     linear = cast("list[float] | None", linear_comparison(run.evaluated, len(kl)).get("linear_kl"))
-    return latent_charts.kl_bars(kl.tolist(), linear, run.titled(f"KL of each latent, β = {run.evaluated.beta:g}"))
+    title = run.titled(f"KL of each latent, mean over {min(IMAGES, run.test_images):,} test images")
+    return latent_charts.kl_bars(kl.tolist(), linear, title)
 
 
 def posterior_std(run: PlottedRun) -> Figure | None:

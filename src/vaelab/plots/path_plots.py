@@ -43,23 +43,27 @@ def traversal(run: PlottedRun) -> Figure | None:
     x, labels = run.test(1)
     start = model.given(labels).encode(x).mean[0]
     kl = kl_terms(run)
-    seen = list(range(len(start)))[: model.visible] if kl is None else kl.argsort(descending=True).tolist()
-    latents = seen[:TRAVERSED]
-    shares = latent_paths.traversal_shares(TRAVERSAL_STEPS)
-    values = traversal_values(run, shares.to(run.device))
-    shared = bool(torch.allclose(values[:, latents], values[:, latents[:1]], atol=1e-3))
+    latents = list(range(len(start)))[: model.visible] if kl is None else kl.argsort(descending=True).tolist()
+    latents = latents[:TRAVERSED]
+    shares = latent_paths.traversal_shares(TRAVERSAL_STEPS).to(run.device)
+    values = traversal_values(run, shares)
+    is_shared = bool(torch.allclose(values[:, latents], values[:, latents[:1]], atol=1e-3))
     given = model.given(labels.expand(TRAVERSAL_STEPS))
     rows = {}
     for latent in latents:
-        name = _row_name(latent, kl, None if shared else values[:, latent])
+        name = _row_name(latent, kl, None if is_shared else values[:, latent])
         rows[name] = given.decode(latent_paths.traversal(start, latent, values[:, latent])).mean
-    count = f"{len(latents)} of {len(start)} latents{'' if kl is None else ', by KL'}"
-    if shared:
-        columns, along = [f"{round(value, 1) + 0.0:.1f}" for value in values[:, latents[0]].tolist()], "its values"
+    count = f"{len(latents)} of {len(start)} latents"
+    count = f"the first {count}" if kl is None else f"{count}, by KL"
+    if is_shared:
+        along, columns = (
+            "the latent's values",
+            [f"{value:.1f}" for value in values[:, latents[0]].round(decimals=1) + 0],
+        )
     else:
+        along = f"the latent's quantiles {'under the prior' if model.has_bound else 'among posterior means'}"
         columns = [f"{100 * share:.1f} %" for share in shares.tolist()]
-        along = "its quantiles under the prior" if model.has_bound else "quantiles of its posterior means"
-    title = run.titled(f"traversal of one latent per row: {count}; along the top {along}")
+    title = run.titled(f"traversal: {count}; along the top: {along}")
     return image_grids.labelled_rows(rows, title, columns=columns)
 
 

@@ -47,7 +47,7 @@ def hardest_and_easiest(run: PlottedRun) -> Figure:
         "easiest, reconstructed": reconstructed[easiest],
     }
     measure = "-log p(x)" if model.has_bound else "-log p(x|z)"
-    title = f"hardest and easiest of {len(x):,} test images, by {measure}, the extremes at the left"
+    title = f"hardest and easiest of {len(x):,} test images by {measure}, the most extreme first"
     return image_grids.labelled_rows(rows, run.titled(title))
 
 

@@ -53,7 +53,10 @@ def title_height(title: str) -> int:
 
 def text_width(text: str, size: float = FONT) -> float:
     """The pixels that ``text`` is wide at a font size of ``size`` points."""
-    return float(TextPath((0, 0), text, size=size).get_extents().width) * DPI / 72 if text.strip() else 0.0
+    if not text.strip():
+        return 0.0
+    hinting = 1.05  # letters on the screen's pixels are wider than their outlines, by up to so much
+    return hinting * DPI / 72 * float(TextPath((0, 0), text, size=size).get_extents().width)
 
 
 def write(figure: Figure, x: float, y: float, text: str, size: float = FONT, align: str = "left") -> None:

@@ -87,7 +87,7 @@ def kl_over_training(epochs: Sequence[float], kl: np.ndarray, title: str = "") -
     shown = axes.imshow(
         kl[:, order].T, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest", extent=extent
     )  # fmt: skip
-    dress(axes, "", "epoch", "latents, the largest last KL first")
+    dress(axes, "", "epoch", "latents, by last KL")
     axes.grid(visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     named = range(0, latents, -(-latents // MOST_NAMES))
@@ -97,14 +97,19 @@ def kl_over_training(epochs: Sequence[float], kl: np.ndarray, title: str = "") -
 
 
 def read_kl(path: Path) -> tuple[list[float], np.ndarray]:
-    """The validation's KL term of every latent in a metrics.csv: epochs ``(E,)`` and nats per image ``(E, D)``."""
+    """The validation's KL term of every latent in a metrics.csv: epochs ``(E,)`` and nats per image ``(E, D)``.
+
+    The columns ``kl/0``, ``kl/1``, ... may have any order: Lightning writes them in that of the alphabet.
+    """
     epochs, kl = [], []
     with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            terms = [float(value) for key, value in row.items() if key.startswith("kl/") and value]
-            if terms:
+        reader = csv.DictReader(file)
+        names = [name for name in reader.fieldnames or () if name.startswith("kl/")]
+        names.sort(key=lambda name: int(name.removeprefix("kl/")))
+        for row in reader:
+            if names and row[names[0]]:
                 epochs.append(float(row["epoch"]))
-                kl.append(terms)
+                kl.append([float(row[name]) for name in names])
     return epochs, np.asarray(kl)
 
 
