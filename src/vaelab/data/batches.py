@@ -1,4 +1,4 @@
-"""batches."""
+"""Batches of images that are all in memory, gathered by index on the device of the model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from vaelab import rng
 
 @dataclass
 class IndexedImages:
-    """Images and labels that are asked for a whole batch of indices at a time."""
+    """Images ``(N, ...)`` and labels ``(N,)``, indexed with a whole batch of indices ``(B,)`` at a time."""
 
     images: Tensor
     labels: Tensor
@@ -20,21 +20,27 @@ class IndexedImages:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        # Copies rows, 30 times faster than [...] does on a CPU.
+        # On a CPU, index_select copies rows 30 times faster than [...] does.
         return self.images.index_select(0, indices), self.labels.index_select(0, indices)
 
 
 class Batches:
-    """This process's share of every batch of ``images``: ``(x, y)``, gathered on ``device``, where all of them stay.
+    """The part of every batch that belongs to this process: images and labels ``(x, y)`` on ``device``.
 
-    Every process draws the same order and takes every ``world``-th index of each batch. In evaluation no image
-    is dropped or seen twice (a share may be smaller, or empty); in training the last batch is cut to a multiple
-    of ``world``, since DDP averages gradients as if all shares were equal.
+    All processes draw the same order, and each takes every ``world``-th index of a batch. In evaluation every image
+    comes once; a process may get fewer images than the others, or none. In training the last images are left out
+    where they do not divide by ``world``, because DDP averages gradients as if all parts had the same size.
 
-    Not torch's DataLoader, which is made to hide the reading of files behind workers: here nothing is read.
+    This replaces torch's DataLoader, whose workers hide the time to read files: here all images are in memory.
+
+    **Arguments**
+        batch_size: images per batch, over all processes together.
+        shuffle_seed: the seed of the order in training; None for evaluation, in the given order.
+        rank, world: the number of this process, from 0, and how many there are.
+        device: where the images are copied to, all of them.
     """
 
-    batch_sampler = None  # Lightning looks at it, wherever there is a sampler
+    batch_sampler = None  # Lightning reads it where an object has a sampler
 
     def __init__(
         self,
@@ -55,10 +61,11 @@ class Batches:
 
     @property
     def sampler(self) -> "Batches":
-        """Whom Lightning tells, before every epoch, which one it is, also the first after a resume."""
+        """The object whose ``set_epoch`` Lightning calls before every epoch, also before the first after a resume."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the epoch with this number."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -69,7 +76,7 @@ class Batches:
             yield self.images[indices]
 
     def indices(self) -> Iterator[Tensor]:
-        """Of the images in each batch, in this epoch's order."""
+        """The indices of the images in each batch of this epoch."""
         if self.shuffle_seed is None:
             order = torch.arange(self.size)
         else:

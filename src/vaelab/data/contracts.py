@@ -1,16 +1,54 @@
-"""contracts."""
+"""What a data module reads: the images of a set and their labels."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from vaelab.errors import InputError
 
 
 @dataclass
 class ImageSet:
-    """The official training and test images: uint8 ``(N, 1, 28, 28)``, labels int64 ``(N,)``."""
+    """All training and test images of a set, in grey values or colours from 0 to 255, and their labels.
+
+    **Attributes**
+        name: what results.json calls the images; another name than the data module's marks a fallback.
+        train_images, test_images: uint8 ``(N, C, H, W)``, with the same ``(C, H, W)``.
+        train_labels, test_labels: int64 ``(N,)``, from 0; all 0 where the images have no labels.
+    """
 
     name: str
     train_images: Tensor
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
+
+
+def check_image_set(reader: str, images: ImageSet) -> None:
+    """Raise an InputError where ``images``, which the method ``reader`` returned, are not as ``ImageSet`` says."""
+    if not isinstance(images, ImageSet):
+        raise InputError(f"{reader} must return a vaelab.data.contracts.ImageSet, got {type(images).__name__}")
+    for part in ("train", "test"):
+        _check_part(reader, part, getattr(images, f"{part}_images"), getattr(images, f"{part}_labels"))
+    train, test = (tuple(tensor.shape[1:]) for tensor in (images.train_images, images.test_images))
+    if train != test:
+        raise InputError(f"{reader} must return images of one shape, got {train} for training and {test} for the test")
+
+
+def _check_part(reader: str, part: str, images: Tensor, labels: Tensor) -> None:
+    if images.dtype != torch.uint8 or images.dim() != 4:
+        raise InputError(f"{reader} must return {part}_images as uint8 (N, C, H, W), got {_describe(images)}")
+    if labels.dtype != torch.int64 or labels.dim() != 1:
+        raise InputError(f"{reader} must return {part}_labels as int64 (N,), got {_describe(labels)}")
+    if len(images) != len(labels) or len(images) == 0:
+        raise InputError(
+            f"{reader} must return as many {part}_labels as {part}_images and at least one of each, "
+            f"got {len(labels)} and {len(images)}"
+        )
+    if int(labels.min()) < 0:
+        raise InputError(f"{reader} must return {part}_labels of at least 0, got {int(labels.min())}")
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

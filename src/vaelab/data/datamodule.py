@@ -1,160 +1,166 @@
-"""datamodule."""
+"""The contract of an image set: what reads it, and what every set shares (splits, binarisation, batches)."""
 
-import logging
-import os
-from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
+import inspect
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from vaelab.checks import flag, one_of, whole
+from vaelab.checks import one_of, whole
 from vaelab.data.batches import Batches, IndexedImages
 from vaelab.data.binarize import BINARIZE, draw_binary
-from vaelab.data.contracts import ImageSet
-from vaelab.data.mnist import EMNIST_SPLITS, FOLDERS, REMEDY, as_mnist, download, files_of, locate, read_folder
-from vaelab.data.packaged import PACKAGED, read_mnist5k
+from vaelab.data.contracts import ImageSet, check_image_set
 from vaelab.errors import InputError
-from vaelab.locks import locked
 
-log = logging.getLogger(__name__)
-
-
-MNIST_TRAIN = 60_000
-FALLBACK_BATCH = 64  # a batch of MNIST's size would leave mnist5k a handful of steps per epoch
+REMEDY = "point data.root (or $VAELAB_DATA) at a folder that holds it"  # what to do where an image set is missing
+Option = Any  # the value of an option, which Hydra passes untyped; ``ImageDataModule.__init__`` checks it
 
 
-class ImageDataModule(LightningDataModule):
-    """Training, validation and test images of an MNIST-like set.
+class ImageDataModule(LightningDataModule, ABC):
+    """Training, validation and test images of one set: a subclass reads them, this class does the rest.
 
-    Batches are ``(x, y)``: images float32 ``(B, 1, 28, 28)`` in [0, 1], labels int64 ``(B,)``.
+    All images stay in memory as bytes. A batch is gathered by one index operation, and scaled and binarised on the
+    device: a transform of each image alone would take longer than the training. Models get batches ``(x, y)`` of
+    images float32 ``(B, C, H, W)`` in [0, 1] and labels int64 ``(B,)``. ``C``, ``H`` and ``W`` are those of the images
+    that ``read`` returns.
 
-    Args:
-        name: ``mnist``, ``fashion_mnist``, ``kmnist``, ``emnist``, ``mnist5k`` or ``uci_digits``.
-        split: which of EMNIST's image sets; its letters get labels from 0, and its images are turned upright.
-        root: folder that holds torchvision's layout, ``MNIST/raw/*-ubyte``, gzipped or not.
-        checksums: MD5 of each file, unpacked; files without one are not verified.
-        fallback: whether ``mnist5k`` may stand in where ``mnist`` is neither found nor fetched.
+    A subclass must have ``read``, and may have ``fetch`` and options of its own; ``_target_`` in the configuration
+    names it. Options that it passes on as ``**options`` are checked as if they were its own.
+
+    **Example**
+        >>> class Noise(ImageDataModule):
+        ...     def __init__(self, size: int = 8, **options):
+        ...         super().__init__("noise", **options)
+        ...         self.size = size
+        ...
+        ...     def read(self) -> ImageSet:
+        ...         images = torch.randint(0, 256, (60, 3, self.size, self.size), dtype=torch.uint8)
+        ...         labels = torch.zeros(60, dtype=torch.int64)
+        ...         return ImageSet(self.name, images[:50], labels[:50], images[50:], labels[50:])
+        >>> data = Noise(size=4, batch_size=10, eval_batch_size=10, val=20)
+        >>> data.setup()
+        >>> data.describe()
+        {'name': 'noise', 'train': 30, 'val': 20, 'test': 10, 'binarize': 'none', 'batch_size': 10}
+
+    **Arguments**
+        name: what results.json and the plots call the set.
         batch_size: images per optimizer step, over all processes together.
         eval_batch_size: images per batch of validation and test, over all processes together.
-        val: how many images at the tail of the training images are kept for validation; may be 0.
-        train: how many of the remaining training images to use; None for all.
+        val: how many images at the end of the training images are kept for validation; may be 0.
+        train: how many of the other training images to use; None for all.
         test: how many of the test images to use; None for all.
-        binarize: ``none``; ``threshold`` at one half; ``static``: drawn once, with the same seed in every run;
-            ``dynamic``: training images drawn anew every epoch, the others once, as with ``static``.
+        binarize: ``none``; ``threshold`` at one half; ``static``: drawn once, the same in every run; ``dynamic``: the
+            training images drawn anew every epoch, the others as with ``static``.
         seed: of the order of the training images.
+
+    **Attributes**
+        name: the name of the images in use; after ``setup`` that of a fallback, if there is one.
+        image_set: all images that ``read`` returned, in grey values; set by ``setup``.
+        sets: the parts ``train``, ``val`` and ``test`` that this run uses; set by ``setup``.
     """
+
+    __signature__: ClassVar[inspect.Signature]
+    name: str
+    image_set: ImageSet
+
+    def __init_subclass__(cls, **keywords: object) -> None:
+        super().__init_subclass__(**keywords)
+        cls.__signature__ = _signature(cls)
 
     def __init__(
         self,
         name: str,
+        /,
         batch_size: int,
         eval_batch_size: int,
         val: int,
-        root: str | None = None,
-        checksums: Mapping[str, str] | None = None,
-        fallback: bool = True,
         train: int | None = None,
         test: int | None = None,
         binarize: str = "none",
         seed: int = 0,
-        split: str | None = None,
     ) -> None:
         super().__init__()
-        self.wanted = one_of("data.name", name, (*FOLDERS, *PACKAGED))
-        self.split = one_of("data.split", split, EMNIST_SPLITS) if name == "emnist" else None
-        self.root = Path(root or os.environ.get("VAELAB_DATA") or "data").expanduser()
-        self.checksums = checksums
-        self.fallback = flag("data.fallback", fallback)
+        self.name = self.wanted = name
         self.batch_size = whole("data.batch_size", batch_size)
         self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
         self.val = whole("data.val", val, 0)
-        self.limits = {
-            "train": None if train is None else whole("data.train", train),
-            "test": None if test is None else whole("data.test", test),
-        }
+        self.train = None if train is None else whole("data.train", train)
+        self.test = None if test is None else whole("data.test", test)
         self.binarize = one_of("data.binarize", binarize, BINARIZE)
-        self.seed = seed
+        self.seed = whole("data.seed", seed, 0)
         self.sets: dict[str, IndexedImages] = {}
-        self.image_set: ImageSet  # all images in grey values, whatever part of them this data set uses
-        self.name = self.wanted
-        self._why_missing = "it was not looked for"
 
-    @property
-    def folder(self) -> Path:
-        return self.root / FOLDERS[self.wanted] / "raw"
+    @abstractmethod
+    def read(self) -> ImageSet:
+        """All images and labels of the set, called once by ``setup`` in every process; see ``ImageSet`` for the shapes.
+
+        A subclass that has a fallback returns those images under their own name.
+
+        **Raises**
+            InputError: files are missing or damaged, or an option does not fit them. Any other exception is a bug.
+        """
+
+    def fetch(self) -> None:
+        """Download what ``read`` needs and is missing, called once per machine; the default does nothing.
+
+        Where a download fails, ``read`` says why.
+        """
 
     @property
     def is_fallback(self) -> bool:
-        """Whether other images than those asked for were taken."""
-        return self.name == "mnist5k" != self.wanted
+        """Whether ``read`` returned the images of another set, because those that were asked for are missing."""
+        return self.name != self.wanted
 
     @property
     def is_binary(self) -> bool:
-        """Whether models see pixels of 0 and 1 alone."""
+        """Whether models see only pixels of 0 and 1."""
         return self.binarize != "none"
 
     def prepare_data(self) -> None:
         """Fetch what is missing; Lightning calls this once per machine."""
-        if self.sets or self.wanted in PACKAGED or locate(self.folder, files_of(self.wanted, self.split)) is not None:
-            return
-        lock, was_there = self.root / ".download.lock", self.root.exists()
-        with locked(lock, wait=True):  # a sweep's jobs may all miss it at once
-            if locate(self.folder, files_of(self.wanted, self.split)) is None:
-                log.info(f"no {FOLDERS[self.wanted]} under {self.folder}: trying torchvision's download")
-                self._why_missing = download(self.root, self.wanted, self.split) or ""
-        lock.unlink(missing_ok=True)
-        if not was_there:
-            with suppress(OSError):  # something came
-                self.root.rmdir()
+        if not self.sets:
+            self.fetch()
 
     def setup(self, stage: str | None = None) -> None:
-        """Read, verify, binarise and split; a second call does nothing."""
+        """Read, check, split and binarise the images; a second call does nothing.
+
+        **Raises**
+            InputError: the images cannot be read, or ``val`` or ``batch_size`` is too large for them.
+        """
         if self.sets:
             return
-        self.image_set = images = self._read()
-        self.name = images.name
+        self.image_set = self.read()
+        check_image_set(f"{type(self).__name__}.read", self.image_set)
+        self.name = self.image_set.name
+        self.sets = self._split(self.image_set)
+        self._binarize_once()
+
+    def _split(self, images: ImageSet) -> dict[str, IndexedImages]:
         available = len(images.train_images)
-        if self.is_fallback:  # the same shares of fewer images
-            self.val = self.val * available // MNIST_TRAIN
-            self.batch_size = min(self.batch_size, max(FALLBACK_BATCH, self.batch_size * available // MNIST_TRAIN))
         if self.val >= available:
             raise InputError(f"data.val={self.val} leaves no training image of {available}: take a smaller one")
-        tail = available - self.val
-        train = min(tail, self.limits["train"] or tail)
+        end = available - self.val
+        train = min(end, self.train or end)
         if self.batch_size > train:
             raise InputError(
                 f"data.batch_size={self.batch_size} is larger than the {train} training images: take a smaller one"
             )
-        test = self.limits["test"]
-        self.sets = {
+        return {
             "train": IndexedImages(images.train_images[:train], images.train_labels[:train]),
-            "val": IndexedImages(images.train_images[tail:], images.train_labels[tail:]),
-            "test": IndexedImages(images.test_images[:test], images.test_labels[:test]),
+            "val": IndexedImages(images.train_images[end:], images.train_labels[end:]),
+            "test": IndexedImages(images.test_images[: self.test], images.test_labels[: self.test]),
         }
-        if self.binarize in ("static", "dynamic"):
-            for part, which in enumerate(self.sets):
-                if which != "train" or self.binarize == "static":
-                    self.sets[which].images = draw_binary(self.sets[which].images, part)
 
-    def _read(self) -> ImageSet:
-        if self.wanted in PACKAGED:
-            return PACKAGED[self.wanted]()
-        images = read_folder(self.wanted, self.folder, self.checksums, files_of(self.wanted, self.split))
-        if images is not None:
-            return images if self.split is None else as_mnist(images, self.split)
-        missing = f"no {FOLDERS[self.wanted]} under {self.folder}, and its download failed ({self._why_missing})"
-        if self.wanted != "mnist":
-            raise InputError(f"{missing}; {REMEDY}")
-        if not self.fallback:
-            raise InputError(f"{missing}; {REMEDY}, or take data=mnist5k, or let it stand in with data.fallback=true")
-        log.warning(f"{missing}; 5,000 digits stand in for it: this run's name for its data is mnist5k")
-        return read_mnist5k()
+    def _binarize_once(self) -> None:
+        """Draw the parts that stay the same in all epochs; ``scale`` does what is left."""
+        for part, (which, images) in enumerate(self.sets.items()):
+            if self.binarize == "static" or (self.binarize == "dynamic" and which != "train"):
+                images.images = draw_binary(images.images, part)
 
     def describe(self) -> dict[str, str | int]:
-        """What results.json says of the data."""
+        """The entry ``data`` of results.json: the name, the sizes of the parts, binarisation and batch size."""
         sizes = {which: len(images) for which, images in self.sets.items()}
         return {"name": self.name, **sizes, "binarize": self.binarize, "batch_size": self.batch_size}
 
@@ -173,16 +179,39 @@ class ImageDataModule(LightningDataModule):
         rank, world, device = self.trainer.global_rank, self.trainer.world_size, self.trainer.strategy.root_device
         return Batches(self.sets[which], batch_size, shuffle_seed, rank, world, device)
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], index: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         x, y = batch
         training = self.trainer is not None and self.trainer.training
         return self.scale(x, drawn=training and self.binarize == "dynamic"), y
 
     def scale(self, images: Tensor, drawn: bool = False) -> Tensor:
-        """uint8 -> float32 in [0, 1], cut at a threshold where configured; ``drawn``: drawn anew where binarised."""
+        """Images uint8 ``(..., C, H, W)`` as models get them: float32 in [0, 1], cut at the threshold if there is one.
+
+        **Arguments**
+            drawn: whether to draw binary pixels anew, where ``binarize`` is ``static`` or ``dynamic``.
+        """
         x = images.float().div_(255)
         if self.binarize == "threshold":
             return x.ge_(0.5)
         if drawn and self.binarize in ("static", "dynamic"):
             return torch.bernoulli(x)
         return x
+
+
+def _signature(cls: type[ImageDataModule]) -> inspect.Signature:
+    """The signature of ``cls`` with the base class's options in place of ``**options``.
+
+    Options in a configuration are checked against this signature, so a wrong one is found in a subclass, too.
+    """
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    if not parameters or parameters[-1].kind is not inspect.Parameter.VAR_KEYWORD:
+        return inspect.Signature(parameters)
+    own = parameters[:-1]
+    base = next(base for base in cls.__mro__[1:] if issubclass(base, ImageDataModule))
+    inherited = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inspect.signature(base).parameters.values()
+        if parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        and parameter.name not in {mine.name for mine in own}
+    ]
+    return inspect.Signature([*own, *inherited])

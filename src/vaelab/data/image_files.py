@@ -1,4 +1,4 @@
-"""A user's own image files as the tensors that models see."""
+"""A user's own image files as tensors for a trained model."""
 
 from pathlib import Path
 
@@ -10,10 +10,15 @@ from torch import Tensor
 from vaelab.errors import InputError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+DAMAGE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)  # what Pillow raises
 
 
 def find(paths: list[Path]) -> list[Path]:
-    """The image files among ``paths``, in folders too (not in theirs), by name; an InputError where there is none."""
+    """The image files among ``paths`` and directly in the folders among them, these sorted by name.
+
+    **Raises**
+        InputError: a path does not exist, or a folder has no image in it.
+    """
     found = []
     for path in paths:
         if path.is_dir():
@@ -29,30 +34,34 @@ def find(paths: list[Path]) -> list[Path]:
 
 
 def read(paths: list[Path], shape: tuple[int, ...], invert: bool = False) -> Tensor:
-    """Grey uint8 images ``(N, 1, H, W)`` of ``shape`` ``(1, H, W)``, resized where they are of another one.
+    """Grey images uint8 ``(N, 1, H, W)``; files of another size are resized, and transparent pixels become background.
 
-    Transparent pixels count as background, which in the data is black; ``invert`` turns dark digits on light paper
-    into that.
+    **Arguments**
+        shape: the shape ``(1, H, W)`` of an image.
+        invert: for dark digits on a light background; in the data digits are light and the background is black.
+
+    **Raises**
+        InputError: a file is damaged or no image.
     """
     _, height, width = shape
-    images = []
-    for path in paths:
-        try:
-            with Image.open(path) as image:
-                coloured = _eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-            raise InputError(f"{path} is no image, or a damaged one ({error})") from error
-        paper = Image.new("RGBA", coloured.size, "white" if invert else "black")
-        grey = Image.alpha_composite(paper, coloured).convert("L")
-        if grey.size != (width, height):
-            grey = grey.resize((width, height), Image.Resampling.LANCZOS)
-        images.append(torch.from_numpy(np.array(grey)).unsqueeze(0))
-    pixels = torch.stack(images)
-    return 255 - pixels if invert else pixels
+    images = torch.stack([_read_grey(path, (width, height), "white" if invert else "black") for path in paths])
+    return 255 - images if invert else images
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey values of more bits than eight, scaled; Pillow would cut them off at 255."""
+def _read_grey(path: Path, size: tuple[int, int], background: str) -> Tensor:
+    try:
+        with Image.open(path) as image:
+            coloured = _to_eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
+    except DAMAGE as error:
+        raise InputError(f"{path} is no image, or a damaged one ({error})") from error
+    grey = Image.alpha_composite(Image.new("RGBA", coloured.size, background), coloured).convert("L")
+    if grey.size != size:
+        grey = grey.resize(size, Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(grey)).unsqueeze(0)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale grey values of 16 bits to 8; Pillow would cut them off at 255."""
     if image.mode == "F":
         raise InputError("its pixels are floating-point numbers; save it with 8 or 16 bits")
     if image.mode != "I" and not image.mode.startswith("I;16"):
@@ -61,6 +70,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def look_inverted(images: Tensor) -> bool:
-    """Whether images ``(N, 1, H, W)`` seem dark on light: their borders are brighter than half."""
+    """Whether images uint8 ``(N, 1, H, W)`` seem dark on light: the mean of their borders is above half."""
     border = torch.cat([images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]], -1)
     return float(border.float().mean()) > 127

@@ -1,138 +1,177 @@
-"""MNIST and its kin as tensors: found or fetched, verified, split, and batched by index.
+"""MNIST and the sets that come in the same files: Fashion-MNIST, Kuzushiji-MNIST and EMNIST."""
 
-Images stay uint8 in memory; a batch is gathered by one index operation and scaled and binarised on the device.
-No image goes through a per-image transform, which would cost more than the training.
-"""
-
-import gzip
-import hashlib
-import socket
-import struct
-import zlib
+import logging
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
-import torch
 from torch import Tensor
 
+from vaelab.checks import flag, one_of
 from vaelab.data.contracts import ImageSet
+from vaelab.data.datamodule import REMEDY, ImageDataModule, Option
+from vaelab.data.download import download, exclusive
+from vaelab.data.idx import FILES, find_files, read_idx_set
+from vaelab.data.packaged import read_mnist5k
 from vaelab.errors import InputError
 
-FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST", "emnist": "EMNIST"}  # torchvision's
+log = logging.getLogger(__name__)
+
 EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
-FILES = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-DOWNLOAD_TIMEOUT_S = 15
-REMEDY = "point data.root (or $VAELAB_DATA) at a folder that holds it"
+MNIST_TRAIN = 60_000
+FALLBACK_BATCH = 64  # a batch of MNIST's size would leave only a few steps per epoch of the fallback
 
 
-def read_idx(path: Path, checksum: str | None = None) -> Tensor:
-    """The array in an IDX file of bytes, gzipped or not (LeCun's format).
+class IDXDataModule(ImageDataModule):
+    """A set of four IDX files in torchvision's layout, ``<root>/<dataset>/raw/``; torchvision downloads missing files.
 
-    ``checksum`` is the MD5 of the unpacked file; torchvision publishes that of the packed one, which differs
-    between compressors.
+    **Arguments**
+        root: the folder; None for the environment variable ``VAELAB_DATA``, or else ``data``.
+        checksums: the MD5 of each unpacked file, by its name; other files are not verified.
+        fallback: whether another set may replace missing files. Only MNIST has one.
+        options: those of ``ImageDataModule``.
     """
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            found = hashlib.md5(data).hexdigest()
+
+    dataset: ClassVar[str]  # torchvision's name of the set, of its class and its folder
+    split: str | None = None
+    files: Mapping[str, str] = FILES
+
+    def __init__(
+        self,
+        name: str,
+        /,
+        root: str | None = None,
+        checksums: Mapping[str, str] | None = None,
+        fallback: bool = True,
+        **options: Option,
+    ) -> None:
+        super().__init__(name, **options)
+        self.root = Path(root or os.environ.get("VAELAB_DATA") or "data").expanduser()
+        self.checksums = checksums
+        self.fallback = flag("data.fallback", fallback)
+        self._failure = "it was not tried"
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self.root / self.dataset / "raw"
+
+    def fetch(self) -> None:
+        if find_files(self.folder, self.files) is not None:
+            return
+        with exclusive(self.root):
+            if find_files(self.folder, self.files) is None:  # no other job of a sweep has downloaded it meanwhile
+                log.info(f"no {self.dataset} under {self.folder}: trying torchvision's download")
+                self._failure = download(self.root, self.dataset, self.split) or ""
+
+    def read(self) -> ImageSet:
+        paths = find_files(self.folder, self.files)
+        if paths is not None:
+            return read_idx_set(self.name, paths, self.checksums)
+        return self.read_fallback(f"no {self.dataset} under {self.folder}, and its download failed ({self._failure})")
+
+    def read_fallback(self, missing: str) -> ImageSet:
+        """Another set in place of the missing one, where there is one and ``fallback`` allows it.
+
+        **Arguments**
+            missing: what is missing, for messages.
+        """
+        raise InputError(f"{missing}; {REMEDY}")
+
+
+class MNIST(IDXDataModule):
+    """60,000 and 10,000 handwritten digits of 28 x 28 pixels; the fallback is the 5,000 of ``mnist5k``.
+
+    **References**
+        Gradient-Based Learning Applied to Document Recognition (LeCun et al., 1998).
+    """
+
+    dataset = "MNIST"
+
+    def __init__(self, **options: Option) -> None:
+        super().__init__("mnist", **options)
+
+    def read_fallback(self, missing: str) -> ImageSet:
+        """The set ``mnist5k``; ``val`` and ``batch_size`` become smaller in proportion."""
+        if not self.fallback:
             raise InputError(
-                f"{path} is damaged: it does not unpack ({error}; MD5 as it lies {found}, "
-                f"of the unpacked file expected {checksum}); delete it to have it fetched anew"
-            ) from error
-    found = hashlib.md5(data).hexdigest()
-    if checksum is not None and found != checksum:
-        raise InputError(
-            f"{path} is damaged: its unpacked content has MD5 {found}, expected {checksum}; "
-            "delete it to have it fetched anew"
+                f"{missing}; {REMEDY}, or take data=mnist5k, or allow it as a fallback: data.fallback=true"
+            )
+        log.warning(f"{missing}; using 5,000 of its images instead: the data of this run are called mnist5k")
+        images = read_mnist5k()
+        available = len(images.train_images)
+        self.val = self.val * available // MNIST_TRAIN
+        self.batch_size = min(self.batch_size, max(FALLBACK_BATCH, self.batch_size * available // MNIST_TRAIN))
+        return images
+
+
+class FashionMNIST(IDXDataModule):
+    """60,000 and 10,000 images of clothes of 28 x 28 pixels.
+
+    **References**
+        Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms (Xiao et al., 2017).
+    """
+
+    dataset = "FashionMNIST"
+
+    def __init__(self, **options: Option) -> None:
+        super().__init__("fashion_mnist", **options)
+
+
+class KMNIST(IDXDataModule):
+    """60,000 and 10,000 cursive Japanese characters of 28 x 28 pixels.
+
+    **References**
+        Deep Learning for Classical Japanese Literature (Clanuwat et al., 2018).
+    """
+
+    dataset = "KMNIST"
+
+    def __init__(self, **options: Option) -> None:
+        super().__init__("kmnist", **options)
+
+
+class EMNIST(IDXDataModule):
+    """Handwritten letters and digits of 28 x 28 pixels, upright and with labels from 0.
+
+    The files hold the images transposed, and number the letters from 1.
+
+    **References**
+        EMNIST: an Extension of MNIST to Handwritten Letters (Cohen et al., 2017).
+
+    **Arguments**
+        split: ``byclass``, ``bymerge``, ``balanced``, ``letters``, ``digits`` or ``mnist``.
+    """
+
+    dataset = "EMNIST"
+
+    def __init__(self, split: str, **options: Option) -> None:
+        split = one_of("data.split", split, EMNIST_SPLITS)
+        super().__init__(f"emnist-{split}", **options)
+        self.split = split
+        self.files = emnist_files(split)
+
+    def read(self) -> ImageSet:
+        images = super().read()
+        first = 1 if self.split == "letters" else 0
+        return replace(
+            images,
+            train_images=_transposed(images.train_images),
+            train_labels=images.train_labels - first,
+            test_images=_transposed(images.test_images),
+            test_labels=images.test_labels - first,
         )
-    # Two zero bytes, the type (8: unsigned byte), the number of dimensions, their sizes as big-endian int32.
-    if len(data) < 4 or data[:3] != b"\0\0\x08":
-        raise InputError(f"{path} is no IDX file of bytes: it starts with {data[:4]!r}")
-    dims = data[3]
-    header = 4 + 4 * dims
-    if len(data) < header:
-        raise InputError(f"{path} is damaged: it ends inside its header, after {len(data)} bytes")
-    shape = struct.unpack(f">{dims}i", data[4:header])
-    if len(data) - header != int(np.prod(shape)):
-        raise InputError(f"{path} is damaged: {len(data) - header} bytes of content for an array of {shape}")
-    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy())
 
 
-def files_of(name: str, split: str | None) -> dict[str, str]:
-    """The names of the four files of an image set, as torchvision unpacks them."""
-    if name != "emnist":
-        return FILES
+def emnist_files(split: str) -> dict[str, str]:
+    """The names of the four files of a split of EMNIST."""
     kinds = {"images": "images-idx3-ubyte", "labels": "labels-idx1-ubyte"}
     return {
         f"{part}_{kind}": f"emnist-{split}-{part}-{file}" for part in ("train", "test") for kind, file in kinds.items()
     }
 
 
-def locate(folder: Path, files: Mapping[str, str] = FILES) -> dict[str, Path] | None:
-    """The four files in ``folder``, plain before gzipped; None where one is missing."""
-    found = {}
-    for part, name in files.items():
-        candidates = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
-        if not candidates:
-            return None
-        found[part] = candidates[0]
-    return found
-
-
-def read_folder(
-    name: str, folder: Path, checksums: Mapping[str, str] | None, files: Mapping[str, str] = FILES
-) -> ImageSet | None:
-    """The image set in ``folder``; None where files are missing; an InputError where one is damaged."""
-    paths = locate(folder, files)
-    if paths is None:
-        return None
-    arrays = {part: read_idx(path, (checksums or {}).get(files[part])) for part, path in paths.items()}
-    for split in ("train", "test"):
-        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
-        if images.dim() != 3 or labels.dim() != 1 or len(images) != len(labels):
-            raise InputError(
-                f"{paths[f'{split}_images']} and its labels do not fit: "
-                f"arrays of {tuple(images.shape)} and {tuple(labels.shape)}"
-            )
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images.unsqueeze(1), labels.long()
-    return ImageSet(name, **arrays)
-
-
-def as_mnist(images: ImageSet, split: str) -> ImageSet:
-    """EMNIST as MNIST is: upright, since its files hold the images transposed, and labels from 0."""
-    first = 1 if split == "letters" else 0
-    return ImageSet(
-        f"emnist-{split}",
-        images.train_images.transpose(2, 3).contiguous(),
-        images.train_labels - first,
-        images.test_images.transpose(2, 3).contiguous(),
-        images.test_labels - first,
-    )
-
-
-def download(root: Path, name: str = "mnist", split: str | None = None) -> str | None:
-    """torchvision's own download of an image set into ``root``, checksums verified; the reason where it failed."""
-    try:
-        from torchvision import datasets
-    except (ImportError, RuntimeError) as error:
-        raise InputError(
-            f"torchvision does not import ({str(error).splitlines()[0]}): it was built against another torch than "
-            f"{torch.__version__}; install both from the same index: pip install --force-reinstall torch torchvision"
-        ) from error
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)  # torchvision sets none: behind a silent firewall it would hang
-    try:
-        getattr(datasets, FOLDERS[name])(str(root), download=True, **({"split": split} if split else {}))
-    except (RuntimeError, OSError) as error:  # URLError is an OSError
-        return " ".join(str(error).split()[-12:])  # the last mirror's answer, after a list of all
-    finally:
-        socket.setdefaulttimeout(before)
-    return None
+def _transposed(images: Tensor) -> Tensor:
+    return images.transpose(2, 3).contiguous()
