@@ -50,8 +50,8 @@ from torch import nn
 import rivals
 from vaelab import hardware
 from vaelab.evaluation.importance import importance_weights
-from vaelab.runs.prepare import make_experiment, prepare
-from vaelab.runs.run import Parts, Run
+from vaelab.runs.prepare import make_module, prepare
+from vaelab.runs.run import Components, Run
 from vaelab.training.stacked import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +73,7 @@ class Row:
     faster: bool = False
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def cells(self) -> tuple[str, ...]:
         if self.reach is None:
             reach, verdict = "", ""
         else:
@@ -138,18 +138,18 @@ class Rounds(Callback):
 
 
 def rounds_of(
-    make_turns: Callable[[Parts], dict[str, Callable[[], float]]], rounds: int, *overrides: str
+    make_turns: Callable[[Components], dict[str, Callable[[], float]]], rounds: int, *overrides: str
 ) -> dict[str, list[float]]:
-    """Seconds of ``rounds`` epochs of ours and of each rival, which ``make_turns`` makes of our parts."""
+    """Seconds of ``rounds`` epochs of ours and of each rival, which ``make_turns`` makes of our components."""
     config = composed(*overrides, f"epochs={rounds + 1}")
     with tempfile.TemporaryDirectory() as folder, terminal(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        parts = prepare(Run(config, [], {}, Path(folder)))
-        callback = Rounds(make_turns(parts))
-        parts.trainer.callbacks.insert(len(parts.trainer.callbacks) - 1, callback)
-        for logger in parts.trainer.loggers:
+        components = prepare(Run(config, [], {}, Path(folder)))
+        callback = Rounds(make_turns(components))
+        components.trainer.callbacks.insert(len(components.trainer.callbacks) - 1, callback)
+        for logger in components.trainer.loggers:
             logger.begin()
-        parts.trainer.fit(parts.experiment, datamodule=parts.data)
+        components.trainer.fit(components.module, datamodule=components.data)
     return {name: times[1:] for name, times in callback.times.items()}
 
 
@@ -157,8 +157,8 @@ def rounds_of(
 
 
 def epoch(rounds: int) -> Iterator[Row]:
-    def turns(parts: Parts) -> dict[str, Callable[[], float]]:
-        train = parts.data.sets["train"]
+    def turns(components: Components) -> dict[str, Callable[[], float]]:
+        train = components.data.sets["train"]
         made = {
             "tutorial": rivals.Tutorial(train.images, train.labels, 128).epoch,
             "bare loop": rivals.BareLoop(train.images, 128).epoch,
@@ -189,8 +189,8 @@ def batches(rounds: int) -> Iterator[Row]:
         for precision in precisions:
             bf16 = precision == "bf16-mixed"
 
-            def turns(parts: Parts, batch_size: int = batch_size, bf16: bool = bf16) -> dict[str, Callable]:
-                images = parts.data.sets["train"].images
+            def turns(components: Components, batch_size: int = batch_size, bf16: bool = bf16) -> dict[str, Callable]:
+                images = components.data.sets["train"].images
                 return {
                     "bare loop": rivals.BareLoop(images, batch_size, bf16).epoch,
                     "products": rivals.Products(len(images), batch_size, bf16).epoch,
@@ -205,22 +205,26 @@ def batches(rounds: int) -> Iterator[Row]:
 
 
 def models(rounds: int) -> Iterator[Row]:
-    def networks(parts: Parts) -> tuple[nn.Module, nn.Module]:
-        model = parts.experiment.model
+    def networks(components: Components) -> tuple[nn.Module, nn.Module]:
+        model = components.module.model
         return copy.deepcopy(model.posterior.network), copy.deepcopy(model.likelihood.network)
 
-    def bare(parts: Parts, **options: object) -> dict[str, Callable[[], float]]:
-        images = parts.data.sets["train"].images
-        return {"bare loop": rivals.BareLoop(images, 128, networks=networks(parts), **options).epoch}
+    def bare(components: Components, **options: object) -> dict[str, Callable[[], float]]:
+        images = components.data.sets["train"].images
+        return {"bare loop": rivals.BareLoop(images, 128, networks=networks(components), **options).epoch}
 
-    def with_vamp(parts: Parts) -> dict[str, Callable[[], float]]:
-        logits = nn.Parameter(parts.experiment.model.prior.logits.detach().clone())
-        return bare(parts, loss=rivals.vamp(logits), others=[logits])
+    def with_vamp(components: Components) -> dict[str, Callable[[], float]]:
+        logits = nn.Parameter(components.module.model.prior.logits.detach().clone())
+        return bare(components, loss=rivals.vamp(logits), others=[logits])
 
     kinds = {
         "conv": (bare, 3000, ("network=conv",)),
         "resnet": (bare, 1500, ("network=resnet",)),
-        "IWAE, K = 50": (lambda parts: bare(parts, loss=rivals.iwae(50)), 6000, ("loss=iwae", "loss.samples=50")),
+        "IWAE, K = 50": (
+            lambda components: bare(components, loss=rivals.iwae(50)),
+            6000,
+            ("loss=iwae", "loss.samples=50"),
+        ),
         "VampPrior, 500": (with_vamp, 12000, ("prior=vamp",)),
     }
     for what, (turns, images, overrides) in kinds.items():
@@ -230,10 +234,10 @@ def models(rounds: int) -> Iterator[Row]:
 
 def nll(rounds: int, images: int = 50, samples: int = 5_000) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        parts = prepare(Run(composed(*SEED_VAE), [], {}, Path(folder)))
-    test, model = parts.data.sets["test"], parts.experiment.model.eval()
-    x = parts.data.scale(test.images[:images])
-    pythae = rivals.Pythae(parts.data.sets["train"].images[:1000], 128) if find_spec("pythae") else None
+        components = prepare(Run(composed(*SEED_VAE), [], {}, Path(folder)))
+    test, model = components.data.sets["test"], components.module.model.eval()
+    x = components.data.scale(test.images[:images])
+    pythae = rivals.Pythae(components.data.sets["train"].images[:1000], 128) if find_spec("pythae") else None
     times: dict[str, list[float]] = {"ours": [], "ours, bf16": [], "products": [], "products, bf16": [], "pythae": []}
     with torch.no_grad():
         for _ in range(rounds + 1):
@@ -294,7 +298,7 @@ def start(rounds: int) -> Iterator[Row]:
     yield Row("--help", "1 s", statistics.median(helps), 1, "s", statistics.median(helps), reach=1)
     limit = [seconds + 1.5 for seconds in imports]
     yield compared("launch to first step", "imports alone + 1.5 s", steps, limit, reach=1)
-    yield compared("end of fit to exit, no appraisal", "imports alone + 1.5 s", exits, limit, reach=1)
+    yield compared("end of fit to exit, no evaluation", "imports alone + 1.5 s", exits, limit, reach=1)
 
 
 def timed_command(command: list[str], **environment: str) -> tuple[float, str]:
@@ -322,8 +326,8 @@ def sweep(rounds: int) -> Iterator[Row]:
 
 BARE = """
 import rivals, torch
-from vaelab.data import ImageDataModule
-data = ImageDataModule("mnist", batch_size=128, eval_batch_size=500, val=0)
+from vaelab.data.mnist import MNIST
+data = MNIST(batch_size=128, eval_batch_size=500, val=0)
 data.setup()
 loop = rivals.BareLoop(data.sets["train"].images, 128)
 loop.epoch(), loop.epoch()
@@ -343,7 +347,7 @@ def memory(rounds: int) -> Iterator[Row]:
     yield Row(
         "peak memory, training and test", "bare loop + 300 MB", fit, bare + 300, "MB", fit / (bare + 300), reach=1
     )
-    yield Row("peak memory, with nll and appraisal", "bare loop", ours, bare, "MB", ours / bare)
+    yield Row("peak memory, with nll and evaluation", "bare loop", ours, bare, "MB", ours / bare)
 
 
 def peak_of(arguments: list[str], **environment: str) -> float:
@@ -368,7 +372,7 @@ def growth(rounds: int) -> Iterator[Row]:
 
     def cost(*words: str) -> float:
         quiet = (*SEED_VAE, "trainer.precision=32-true", "pictures.every=1000")
-        times = rounds_of(lambda parts: products, rounds, *quiet, *words)
+        times = rounds_of(lambda components: products, rounds, *quiet, *words)
         return 1e3 * statistics.median(ours / each for ours, each in zip(*times.values(), strict=True))
 
     few, *many = ((count, cost(f"data.train={count}") / count) for count in (3_750, 15_000, 60_000))
@@ -387,9 +391,9 @@ def growth(rounds: int) -> Iterator[Row]:
 def stacked(rounds: int, runs: int = 16) -> Iterator[Row]:
     words = ("experiment=stackable", "data.train=6000", "data.batch_size=128")
 
-    def turns(parts: Parts) -> dict[str, Callable[[], float]]:
-        experiments = [make_experiment(composed(*words, f"seed={seed}")) for seed in range(runs)]
-        stack, epochs = Stack(experiments, parts.data, rounds + 1), itertools.count()
+    def turns(components: Components) -> dict[str, Callable[[], float]]:
+        modules = [make_module(composed(*words, f"seed={seed}")) for seed in range(runs)]
+        stack, epochs = Stack(modules, components.data, rounds + 1), itertools.count()
         return {"stacked": lambda: rivals.timed(lambda: stack.train_epoch(next(epochs))) / runs}
 
     times = rounds_of(turns, rounds, *words)
@@ -402,8 +406,8 @@ def age(rounds: int, epochs: int = 200, ends: int = 20) -> Iterator[Row]:
     A slow hour of the machine slows those as well.
     """
 
-    def turns(parts: Parts) -> dict[str, Callable[[], float]]:
-        products = rivals.Products(len(parts.data.sets["train"]), 128)
+    def turns(components: Components) -> dict[str, Callable[[], float]]:
+        products = rivals.Products(len(components.data.sets["train"]), 128)
         passed = itertools.count()
         return {"products": lambda: products.epoch() if not ends < next(passed) <= epochs - ends else math.nan}
 
@@ -459,7 +463,7 @@ def main() -> None:
     for name in arguments.measurements or names:
         for row in names[name](arguments.rounds):
             rows.append(row)
-            print("  ".join(row.told), flush=True)
+            print("  ".join(row.cells), flush=True)
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
             figures = {**machine, "rounds": arguments.rounds, "rows": [asdict(row) for row in rows]}
             arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
@@ -467,7 +471,7 @@ def main() -> None:
     for column in ("what", "beside", "ours", "theirs", "ratio", "to reach", "reached"):
         table.add_column(column, justify="left" if column in ("what", "beside") else "right")
     for row in rows:
-        table.add_row(*row.told)
+        table.add_row(*row.cells)
     Console(width=150).print(table)
 
 

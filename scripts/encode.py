@@ -1,69 +1,88 @@
-"""Codes of images: posterior means and standard deviations as .npz, or as a table in .parquet.
+"""Encode images: posterior means and standard deviations, as arrays in .npz or as a table in .parquet.
 
     python scripts/encode.py outputs/runs/two test.npz                     # the run's test images
     python scripts/encode.py outputs/runs/two mine.parquet --images my-digits/
 
-An .npz holds mean and std (N, D), and label (N,) or path (N,); the table has columns z0, z1, ..., std0, std1, ... A
-folder's images are made grey and resized; --invert is for dark digits on light paper.
+An .npz holds mean and std (N, D), and label (N,) or path (N,). The table has the columns z0, z1, ..., std0, std1, ...
+Your own images are converted to grey and resized; --invert is for dark digits on a bright background.
 """
+
+import argparse
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from vaelab import rng
 from vaelab.cli import tools
 from vaelab.data import image_files
+from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
+from vaelab.training.module import VAEModule
 
-KINDS = (".npz", ".parquet")
-AT_A_TIME = 1_000
+SUFFIXES = (".npz", ".parquet")
+BATCH = 1_000
 
 
 def work() -> None:
+    arguments = parse()
+    file = tools.target(arguments, SUFFIXES)
+    paths = image_files.find(arguments.images or [])
+    module, data = tools.open_run(arguments, reads_data=not paths)
+    if paths:
+        images, labels = tools.own_images(arguments, paths, module.model)
+        names = {"path": np.array([str(path) for path in paths])}
+    else:
+        images, labels = images_of_split(data, arguments.split or "test")
+        names = {"label": labels.numpy()}
+    arrays = encode(module, data, images, labels)
+    with tools.writing(file) as part:
+        if file.suffix == ".npz":
+            np.savez_compressed(part, **arrays, **names)
+        else:
+            pd.DataFrame({**names, **columns(arrays)}).to_parquet(part)
+    print(f"{file}: {len(images):,} images, {arrays['mean'].shape[1]} latents each")
+
+
+def parse() -> argparse.Namespace:
     parser = tools.parser(__doc__)
-    tools.add_target(parser, KINDS)
+    tools.add_target(parser, SUFFIXES)
     parser.add_argument("--split", choices=["train", "val", "test"], help="of the run's data (default: test)")
     tools.add_images(parser, "--images")
     arguments = parser.parse_args()
-    file = tools.target(arguments, KINDS)
     if arguments.images and arguments.split:
-        raise InputError("--split is of the run's own data: leave it out, or --images")
+        raise InputError("--split is for the run's own data: leave it out, or leave --images out")
     if not arguments.images and (arguments.invert or arguments.label is not None):
         raise InputError("--invert and --label are for --images: leave them out")
-    split = arguments.split or "test"
-    paths = image_files.find(arguments.images or [])
-    experiment, data = tools.open_run(arguments, reads_data=not paths)
-    if paths:
-        pixels, labels = tools.own_images(arguments, paths, experiment.model)
-        names = {"path": np.array([str(path) for path in paths])}
-    else:
-        images = data.sets[split]
-        if not len(images):
-            raise InputError(f"--split {split}: this run's data hold no such images")
-        pixels, labels = images.images, images.labels
-        names = {"label": labels.numpy()}
+    return arguments
+
+
+def images_of_split(data: ImageDataModule, split: str) -> tuple[Tensor, Tensor]:
+    chosen = data.sets[split]
+    if not len(chosen):
+        raise InputError(f"--split {split}: this run's data has no such images")
+    return chosen.images, chosen.labels
+
+
+def encode(module: VAEModule, data: ImageDataModule, images: Tensor, labels: Tensor) -> dict[str, np.ndarray]:
+    """Mean and standard deviation of q(z|x), ``(N, D)`` each."""
     means, stds = [], []
-    parts = zip(pixels.split(AT_A_TIME), labels.split(AT_A_TIME), strict=True)
-    with torch.no_grad(), rng.fixed_noise(experiment.device, rng.EVALUATE):
-        for part, given in tools.progress(list(parts), "codes"):
-            q = experiment.model.given(given.to(experiment.device)).encode(
-                data.scale(part, drawn=True).to(experiment.device)
-            )
+    batches = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
+    with torch.no_grad(), rng.fixed_noise(module.device, rng.EVALUATE):
+        for batch, given in tools.progress(batches, "encoding"):
+            model = module.model.given(given.to(module.device))
+            q = model.encode(data.scale(batch, drawn=True).to(module.device))
             means.append(q.mean.cpu().numpy())
             stds.append(q.variance.sqrt().cpu().numpy())
-    codes = {"mean": np.concatenate(means), "std": np.concatenate(stds)}
-    columns = {
-        f"{short}{latent}": codes[kind][:, latent]
-        for kind, short in (("mean", "z"), ("std", "std"))
-        for latent in range(codes[kind].shape[1])
-    }
-    with tools.writing(file) as part:
-        if file.suffix == ".npz":
-            np.savez_compressed(part, **codes, **names)
-        else:
-            pd.DataFrame({**names, **columns}).to_parquet(part)
-    print(f"{file}: {len(pixels):,} codes of {codes['mean'].shape[1]} latents")
+    return {"mean": np.concatenate(means), "std": np.concatenate(stds)}
+
+
+def columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The table's columns: z0, z1, ..., std0, std1, ..."""
+    latents = range(arrays["mean"].shape[1])
+    pairs = [("z", arrays["mean"]), ("std", arrays["std"])]
+    return {f"{name}{latent}": values[:, latent] for name, values in pairs for latent in latents}
 
 
 if __name__ == "__main__":

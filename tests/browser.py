@@ -20,7 +20,7 @@ function texts(root, found) {
 }
 return texts(document.body, []).join("\\n");
 """
-PICTURES = """
+IMAGES = """
 function count(root) {
   let found = 0;
   for (const element of root.querySelectorAll("*")) {

@@ -1,21 +1,31 @@
-"""What the tests share: train.py as a function and as a process, and a configuration that is small."""
+"""What the tests share: train.py and the scripts in this process or in their own, and a configuration that is small."""
 
-import importlib.util
+import contextlib
+import io
 import logging
 import os
+import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Tests run side by side: each has one core, and so have the runs that it starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
 import torch
+from idx_files import FILES, SIZES, idx, pack
 from small_models import IMAGE, PIXELS
 
+from vaelab.cli.train import main
+from vaelab.data import mnist
+from vaelab.evaluation import classifier
+
 ROOT = Path(__file__).resolve().parents[1]
+Outcome = tuple[int, str, str]  # exit status, standard output, standard error
 
 # A few hundred real digits that need no download, and a small network: a run of some seconds.
 SMALL = (
@@ -34,40 +44,63 @@ SMALL = (
 )
 
 
-def train_py() -> object:
-    """train.py as a module."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["train"] = module
-    spec.loader.exec_module(module)
-    return module
+def exit_status(function: Callable[[], object], patch: pytest.MonkeyPatch, *argv: object) -> int:
+    """The status that a process with the arguments ``argv`` would end with."""
+    patch.setattr(sys, "argv", [str(argument) for argument in argv])
+    try:
+        function()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        torch.set_flush_denormal(False)
+        _close_log()
+    return 0
 
 
-@pytest.fixture
-def command(monkeypatch, tmp_path, capfd):
-    """`python train.py ...` in this process, in an empty folder: (exit status, standard output, standard error)."""
-    module = train_py()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("VAELAB_DATA", raising=False)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        capfd.readouterr()
-        status = 0
-        try:
-            module.main()
-        except SystemExit as leave:
-            status = leave.code or 0
-        finally:
-            torch.set_flush_denormal(False)
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    yield run
+def _close_log() -> None:
     logger = logging.getLogger("vaelab")
     for handler in logger.handlers[:]:
         logger.removeHandler(handler)
         handler.close()
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capfd) -> Callable[..., Outcome]:
+    """`python train.py ...` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VAELAB_DATA", raising=False)
+
+    def run(*arguments: str) -> Outcome:
+        capfd.readouterr()
+        status = exit_status(main, monkeypatch, "train.py", *arguments)
+        return status, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def script(monkeypatch, tmp_path, capfd) -> Callable[..., Outcome]:
+    """`python scripts/<name>.py ...` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+
+    def run(name: str, *arguments: object) -> Outcome:
+        path = ROOT / "scripts" / f"{name}.py"
+        capfd.readouterr()
+        status = exit_status(lambda: runpy.run_path(str(path), run_name="__main__"), monkeypatch, path, *arguments)
+        return status, *capfd.readouterr()
+
+    return run
+
+
+def train_here(folder: Path, *arguments: str) -> Outcome:
+    """`python train.py ...` in this process, in ``folder``, for fixtures that several tests share."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.chdir(folder)
+        patch.delenv("VAELAB_DATA", raising=False)
+        status = exit_status(main, patch, "train.py", *arguments)
+    return status, out.getvalue(), err.getvalue()
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
@@ -79,13 +112,13 @@ def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Where the tests run in the background, Ctrl-C is ignored, and that is handed down.
+        # Where the tests run in the background, Ctrl-C is ignored, and child processes inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
-def train(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
-    """As ``start``, waited for: (exit status, standard output, standard error)."""
+def train(folder: Path, *arguments: str, **environment: str) -> Outcome:
+    """As ``start``, and wait for its end."""
     process = start(folder, *arguments, **environment)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
@@ -93,20 +126,35 @@ def train(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
-    """The directory of a small run that completed, as a stranger's process left it."""
+    """The directory of a small run that completed."""
     folder = tmp_path_factory.mktemp("finished")
-    status, out, err = train(folder, *SMALL, "name=small", "pictures.every=1")
-    assert status == 0, out + err
-    assert err == ""
+    status, out, err = train_here(folder, *SMALL, "name=small", "pictures.every=1")
+    assert (status, err) == (0, ""), out + err
     return folder / "outputs" / "runs" / "small"
 
 
+@pytest.fixture(scope="session")
+def conditional(tmp_path_factory) -> Path:
+    """The directory of a small run of a conditional model, with TensorBoard's projector."""
+    folder = tmp_path_factory.mktemp("conditional")
+    options = ("model=cvae", "name=cvae", "epochs=1", "evaluation.parts=[]", "pictures.projector=true")
+    status, out, err = train_here(folder, *SMALL, *options)
+    assert (status, err) == (0, ""), out + err
+    return folder / "outputs" / "runs" / "cvae"
+
+
 @pytest.fixture(scope="module")
-def short_training():
-    """A classifier's training of a second, for tests of what it is for."""
+def short_training() -> Iterator[None]:
+    """A classifier's training of a second, where its accuracy does not matter."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifier, "STEPS", 96)
         yield
+
+
+@pytest.fixture(scope="session")
+def classifiers(tmp_path_factory) -> Path:
+    """The folder in which tests with ``short_training`` share their classifiers."""
+    return tmp_path_factory.mktemp("classifiers")
 
 
 @pytest.fixture(scope="session")
@@ -117,3 +165,31 @@ def images() -> torch.Tensor:
     mixing = torch.randn(5, PIXELS, generator=generator, dtype=torch.float64)
     noise = torch.randn(500, PIXELS, generator=generator, dtype=torch.float64)
     return (factors @ mixing + 0.5 * noise).view(500, *IMAGE)
+
+
+@pytest.fixture
+def idx_arrays() -> dict[str, np.ndarray]:
+    """The arrays of a small image set in MNIST's layout."""
+    random = np.random.default_rng(0)
+    return {
+        part: random.integers(0, 10 if "labels" in part else 256, size, dtype=np.uint8) for part, size in SIZES.items()
+    }
+
+
+@pytest.fixture
+def mnist_root(tmp_path, idx_arrays) -> Path:
+    """A folder with them in torchvision's layout: images gzipped, labels plain."""
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for part, array in idx_arrays.items():
+        if "images" in part:
+            pack(folder, part, array)
+        else:
+            (folder / FILES[part]).write_bytes(idx(array))
+    return tmp_path
+
+
+@pytest.fixture
+def offline(monkeypatch) -> None:
+    """Downloads fail at once."""
+    monkeypatch.setattr(mnist, "download", lambda *arguments: "no answer")

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vaelab.runs.directory import RESULTS
+from vaelab.runs.results import RESULTS
 from vaelab.sweeps.names import directory_name
 
 
-def figures(latent: float, beta: float, seed: int) -> dict[str, float]:
+def metrics(latent: float, beta: float, seed: int) -> dict[str, float]:
     """Like a VAE's: the rate falls with β, the distortion with the rate, and each seed is a little off."""
     rate = min(3.0 * latent, 25.0) / (1 + 0.5 * math.log1p(beta)) + 0.01 * seed
     distortion = 75.0 + 80.0 * math.exp(-rate / 9) + 0.02 * seed
@@ -26,7 +26,7 @@ def result(overrides: Mapping[str, object], **changes: object) -> dict[str, obje
         "beta": {"weight": overrides.get("beta.weight", 1)}, "data": {"name": "mnist", "val": 5000, "binarize": "none"},
         "model": {"classes": None}, "optimizer": {"lr": overrides.get("optimizer.lr", 8e-3)},
     }  # fmt: skip
-    test = figures(config["latent"], config["beta"]["weight"], config["seed"])
+    test = metrics(config["latent"], config["beta"]["weight"], config["seed"])
     groups = {"model": "vae", "network": "mlp", "likelihood": "bernoulli", "prior": "normal", "loss": "elbo"}
     groups |= {name: value for name, value in overrides.items() if name in groups}
     return {

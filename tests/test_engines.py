@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMALL, start, train
-from test_multirun import jobs, same_outcome, table
+from sweep_files import jobs, same_outcome, table
 
 from vaelab.runs.directory import LAST, RESULTS
 
@@ -112,7 +112,7 @@ def test_a_job_that_slurm_takes_away_and_queues_again_goes_on(slurm, undisturbed
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     said = "".join(path.read_text() for path in sweep.glob(".submitit/*/*_log.out"))
-    assert said.count(": goes on") == 1
+    assert said.count(": resumes") == 1
     check_same(sweep, undisturbed_long)
 
 
@@ -132,7 +132,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(undisturbed_long, tmp_path)
     assert process.returncode == 0, out + err
     said = "".join(path.read_text() for path in sweep.glob(".submitit/*/*_log.out"))
     assert said.count("Requeued job") == 2
-    assert said.count(": goes on") == 2
+    assert said.count(": resumes") == 2
     check_same(sweep, undisturbed_long)
 
 
@@ -188,7 +188,7 @@ def test_a_search_finds_its_complete_trials_again(tmp_path):
     status, out, err = train(tmp_path, *words, "hydra.sweeper.n_trials=3")
     assert status == 0, out + err
     assert out.count("complete already") == 2
-    assert out.count(": begins") == 1
+    assert out.count(": starts") == 1
     rows = table(tmp_path / "outputs" / "sweeps" / "s")
     assert len({row["beta.weight"] for row in rows}) == 3
     chosen = (tmp_path / "outputs" / "sweeps" / "s" / "optimization_results.yaml").read_text()
@@ -201,7 +201,7 @@ def test_a_search_without_validation_is_refused_before_its_first_trial(tmp_path)
     words = ("-m", *SMALL, "hydra/sweeper=search", "name=s", "latent=range(2,9)", "data.val=0")
     status, out, err = train(tmp_path, *words)
     assert status == 1, out
-    assert "data.val=0 leaves no validation: take data.val=5000" in err
+    assert "data.val=0 leaves no validation images: take data.val=5000" in err
     assert not [*tmp_path.rglob("train.log")]
 
 
@@ -209,8 +209,7 @@ MEMORY = """
 import gc, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from conftest import SMALL, train_py
-main = train_py().main
+from conftest import SMALL, main
 def resident():
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20

@@ -1,3 +1,5 @@
+"""Devices, precision and the settings of a process."""
+
 import os
 
 import pytest
@@ -6,6 +8,7 @@ from compositions import module_of
 from torch import nn
 
 from vaelab import hardware
+from vaelab.runs.prepare import compile_networks
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "auto"])
@@ -13,7 +16,7 @@ def test_one_device_is_one_process(accelerator):
     assert hardware.count_processes(accelerator, 1) == 1
 
 
-def test_cpu_processes_are_as_many_as_asked():
+def test_on_cpus_there_are_as_many_processes_as_devices():
     assert hardware.count_processes("cpu", 3) == 3
 
 
@@ -38,16 +41,16 @@ def test_devices_are_described_in_words():
     assert hardware.describe_device("cpu", 2).startswith("2 x cpu: ")
 
 
-def test_processes_side_by_side_have_a_gpu_each_and_share_where_there_are_too_few(monkeypatch, tmp_path):
+def test_each_process_pins_its_own_gpu_and_shares_one_where_all_are_pinned(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
-    taken = []
-    for _ in range(3):  # each as a process of its own would ask: nobody gives back what it holds
+    pinned = []
+    for _ in range(3):  # as three processes would: no lock is released
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
-        taken.append(hardware.pin_gpu(tmp_path))
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == taken[-1]
-    assert taken[:2] == ["4", "GPU-7"]
-    assert taken[2] in taken[:2]
+        pinned.append(hardware.pin_gpu(tmp_path))
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == pinned[-1]
+    assert pinned[:2] == ["4", "GPU-7"]
+    assert pinned[2] in pinned[:2]
     hardware._pinned.close()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
     assert hardware.pin_gpu(tmp_path) == "4"
@@ -55,14 +58,14 @@ def test_processes_side_by_side_have_a_gpu_each_and_share_where_there_are_too_fe
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_where_there_is_nothing_to_choose_nothing_is_pinned(monkeypatch, tmp_path, count):
+def test_nothing_is_pinned_on_a_machine_with_at_most_one_gpu(monkeypatch, tmp_path, count):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert hardware.pin_gpu(tmp_path) is None
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_compiling_needs_a_compiler_and_a_mode_that_there_is(monkeypatch):
+def test_compilation_needs_a_compiler_and_a_known_mode(monkeypatch):
     hardware.check_compile(None)
     with pytest.raises(ValueError, match=r"trainer\.compile must be one of default, reduce-overhead"):
         hardware.check_compile("fast")
@@ -75,10 +78,11 @@ def test_compiling_needs_a_compiler_and_a_mode_that_there_is(monkeypatch):
 def test_every_network_of_a_model_is_compiled(words, networks, monkeypatch):
     compiled = []
     monkeypatch.setattr(nn.Module, "compile", lambda module, mode: compiled.append(module))
-    model = module_of("latent=4", *words).model
-    hardware.compile_networks(model, None)
+    module = module_of("latent=4", *words)
+    model = module.model
+    compile_networks(module, None)
     assert not compiled
-    hardware.compile_networks(model, "default")
+    compile_networks(module, "default")
     assert len(compiled) == networks
     inside = {parameter for module in compiled for parameter in module.parameters()}
     assert {*model.posterior.parameters(), *model.likelihood.parameters()} - inside == (
@@ -86,8 +90,8 @@ def test_every_network_of_a_model_is_compiled(words, networks, monkeypatch):
     )
 
 
-def test_no_library_is_loaded_to_look_for_gpus_at_every_step(monkeypatch):
-    """Where Lightning's variable is set torch does so in every call of an optimizer."""
+def test_torch_does_not_look_for_nvml_at_every_step(monkeypatch):
+    """Where the variable of Lightning is set, torch does so in every call of an optimizer."""
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     hardware.tune_process()
     assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ

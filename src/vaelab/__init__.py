@@ -3,9 +3,9 @@
 import time
 import warnings
 
-STARTED = time.time()  # files and folders that are older were there before the command
-# The presets in conf/hydra/launcher have the names of the plugins' own configurations, so that users can type
-# `hydra/launcher=joblib`. Hydra then warns, in every process of a sweep, that it will stop merging the two.
+STARTED = time.time()  # files that are older were not written by this process
+# conf/hydra/launcher has files with the names of the plugins, so that users type hydra/launcher=joblib. Hydra checks
+# such a file with the plugin's schema, and warns in every process of a sweep that it will stop doing so.
 warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/", category=UserWarning)
 
 __version__ = "0.2.0.dev0"

@@ -1,4 +1,4 @@
-"""Checks of single values, raised where the value is used: what it is called, what was expected, what came."""
+"""Checks of single values. The message names the option, what was expected and what was given."""
 
 import math
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from vaelab.errors import InputError
 
 
 def whole(name: str, value: object, minimum: int = 1) -> int:
-    """``value`` as an int of at least ``minimum``, or a ValueError that names it.
+    """``value`` as an int of at least ``minimum``, else an InputError.
 
     >>> whole("latent", 20)
     20
@@ -22,7 +22,7 @@ def whole(name: str, value: object, minimum: int = 1) -> int:
 
 
 def number(name: str, value: object, minimum: float = 0.0, *, above: bool = False) -> float:
-    """``value`` as a finite float of at least ``minimum`` (strictly ``above`` it, if asked).
+    """``value`` as a finite float of at least ``minimum``, or ``above`` it, else an InputError.
 
     >>> number("beta.weight", 4)
     4.0
@@ -44,14 +44,14 @@ def number(name: str, value: object, minimum: float = 0.0, *, above: bool = Fals
 
 
 def flag(name: str, value: object) -> bool:
-    """``value`` as true or false: a word such as "ja" is true to Python and would pass unnoticed."""
+    """``value`` where it is a bool, else an InputError: a word such as "no" would count as true."""
     if not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {value!r}")
     return value
 
 
 def one_of(name: str, value: object, words: Collection[str]) -> str:
-    """``value`` as one of ``words``.
+    """``value`` where it is one of ``words``, else an InputError.
 
     >>> one_of("data.binarize", "yes", ("none", "dynamic"))
     Traceback (most recent call last):

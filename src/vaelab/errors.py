@@ -1,4 +1,4 @@
-"""The exceptions that end a command with one line; every other exception is a bug and keeps its traceback."""
+"""The exceptions that end a command with one line. Every other exception is a bug and keeps its traceback."""
 
 
 class VaelabError(Exception):
@@ -14,12 +14,22 @@ class RunFailed(VaelabError):
 
 
 class Interrupted(VaelabError):
-    """The user or the system ended the run; no other job is to be started."""
+    """The user or the system ended the run; a sweep starts no other job."""
 
 
 def one_line(error: BaseException) -> str:
     """The message of ``error`` without its line breaks."""
     return " ".join(str(error).split())
+
+
+def summarize(error: BaseException) -> str:
+    """``error`` in one line: its message, and for a bug its type too."""
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    message = one_line(error)
+    if isinstance(error, VaelabError):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def describe_os_error(error: OSError) -> str:

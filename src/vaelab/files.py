@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[2]  # the folder of train.py and conf
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path``, which replaces ``path`` at the end of the block, unless the block fails."""
+    """A temporary file beside ``path``. It replaces ``path`` at the end of the block, unless the block raises."""
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield part
@@ -28,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write ``content`` to ``path``, whole or not at all; nan and infinity become null, because JSON lacks them."""
+    """Write ``content`` to ``path``, whole or not at all; nan and infinity become null, because JSON has neither."""
     write_text(path, json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
 
 

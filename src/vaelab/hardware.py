@@ -1,4 +1,4 @@
-"""What a machine has: checked before anything is written, so that a missing GPU is one line and no traceback."""
+"""The devices of a machine and their settings. Options are checked here before a run writes anything."""
 
 import ctypes
 import os
@@ -16,29 +16,31 @@ from vaelab.errors import InputError
 from vaelab.locks import locked
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-_pinned = ExitStack()  # holds this process's GPU until it ends
+MMAP_BYTES, TRIM_BYTES = 32 << 20, 1 << 30  # the first is the largest value that glibc accepts
+_pinned = ExitStack()  # keeps the lock of this process's GPU until the process ends
 COMPILE = ("default", "reduce-overhead", "max-autotune")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 def tune_process() -> None:
-    """Keep this process from what would cost time at every step; before its first product, so that threads inherit it.
+    """Settings of this process that make training steps faster. Call it before the first arithmetic of torch.
 
-    The gradients of pixels that are never lit get ever smaller, and arithmetic on denormal numbers is many times
-    slower. Torch asks at every optimizer step whether there is a GPU, which Lightning has it find out by loading
-    NVIDIA's management library: where there is none that is looked for anew each time. And glibc gives the memory of
-    every large tensor back to the system, which has to clear it before the next step gets it again.
+    - Denormal numbers become 0: the gradients of pixels that are always black become denormal, and arithmetic on them
+      is many times slower. Threads that exist already do not get this setting.
+    - Optimizers ask torch at every step whether there is a GPU. With the variable that Lightning sets, torch would look
+      for the library NVML each time.
+    - glibc keeps the memory of large tensors instead of returning it to the system, which would clear it at every step.
     """
     torch.set_flush_denormal(True)
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
-        mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
+        mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
 
 
 def check_accelerator(accelerator: str) -> str:
-    """``accelerator`` as Lightning names it (cpu, gpu, mps, auto), or an InputError where the machine lacks it."""
+    """``accelerator`` where it is cpu, gpu, mps or auto and the machine has such a device, else an InputError."""
     one_of("trainer.accelerator", accelerator, ("auto", "cpu", "gpu", "mps"))
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise InputError(
@@ -47,14 +49,14 @@ def check_accelerator(accelerator: str) -> str:
         )
     if accelerator == "mps" and not torch.backends.mps.is_available():
         raise InputError(
-            f"accelerator={accelerator}: this machine has no Apple GPU that torch {torch.__version__} sees; "
+            f"accelerator={accelerator}: torch {torch.__version__} sees no Apple GPU on this machine; "
             "take accelerator=cpu or accelerator=auto"
         )
     return accelerator
 
 
 def resolve(accelerator: str) -> str:
-    """The kind of device that ``accelerator`` comes to here: cuda, mps or cpu."""
+    """The device type of torch that ``accelerator`` means on this machine: cuda, mps or cpu."""
     if accelerator in ("gpu", "auto") and torch.cuda.is_available():
         return "cuda"
     if accelerator in ("mps", "auto") and torch.backends.mps.is_available():
@@ -63,7 +65,7 @@ def resolve(accelerator: str) -> str:
 
 
 def count_processes(accelerator: str, devices: int | str) -> int:
-    """How many processes a run on ``devices`` of ``accelerator`` takes: one per GPU, or per gloo worker."""
+    """How many processes a run takes: one per GPU, or on CPUs as many as ``devices`` says."""
     available = torch.cuda.device_count() if resolve(accelerator) == "cuda" else 1
     if devices in ("auto", -1):
         return max(1, available)
@@ -74,10 +76,13 @@ def count_processes(accelerator: str, devices: int | str) -> int:
 
 
 def pin_gpu(folder: Path | None = None) -> str | None:
-    """Show this process one GPU alone, which no other one that asked here has, as far as there are enough.
+    """Restrict this process to one GPU that no other process has pinned; where all are pinned, share one.
 
-    For engines that start several jobs on one machine and leave its GPUs to them. To be called before CUDA starts;
-    later calls change nothing, for a process cannot leave its GPU.
+    For engines that start several jobs on one machine and do not assign its GPUs. Call it before CUDA starts: after
+    that it has no effect.
+
+    **Arguments**
+        folder: where the lock files of the GPUs are; None for the system's temporary folder.
     """
     count = torch.cuda.device_count()
     if count < 2:
@@ -86,8 +91,8 @@ def pin_gpu(folder: Path | None = None) -> str | None:
     names = visible.split(",") if visible else [str(index) for index in range(count)]
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = folder or Path(tempfile.gettempdir()) / f"vaelab-gpus-{user}"
-    own = os.getpid() % count  # where all are taken, they are shared
-    for name in (*names, names[own]):
+    shared = names[os.getpid() % count]
+    for name in (*names, shared):
         if _pinned.enter_context(locked(folder / f"{name.replace('/', '-')}.lock")):
             break
     os.environ["CUDA_VISIBLE_DEVICES"] = name
@@ -95,19 +100,19 @@ def pin_gpu(folder: Path | None = None) -> str | None:
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """``auto`` is bf16-mixed where the device multiplies bfloat16 natively, else 32-true."""
+    """``precision``, with ``auto`` resolved: bf16-mixed where the device multiplies bfloat16 natively, else 32-true."""
     if one_of("trainer.precision", precision, PRECISIONS) != "auto":
         return precision
-    kind = resolve(accelerator)
-    if kind == "cuda":
+    device = resolve(accelerator)
+    if device == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = kind == "cpu" and cpu_has_bf16()
+        native = device == "cpu" and cpu_has_bf16()
     return "bf16-mixed" if native else "32-true"
 
 
 def check_compile(mode: str | None) -> None:
-    """An InputError where torch.compile has no such ``mode``, or lacks what it needs; None: it is not used."""
+    """Raise an InputError where torch.compile has no such ``mode`` or the machine no compiler; None: no compilation."""
     if mode is not None:
         one_of("trainer.compile", mode, COMPILE)
         if not any(map(shutil.which, ("c++", "g++", "clang++"))):
@@ -121,11 +126,11 @@ def cpu_has_bf16() -> bool:
 
 
 def describe_device(accelerator: str, processes: int) -> str:
-    """The device in words, e.g. ``cpu: AMD EPYC, 2 threads``."""
-    kind = resolve(accelerator)
-    if kind == "cuda":
+    """The device in words, such as ``cpu: AMD EPYC, 2 threads`` or ``2 x cuda: NVIDIA H100``."""
+    device = resolve(accelerator)
+    if device == "cuda":
         words = f"cuda: {torch.cuda.get_device_name()}"
-    elif kind == "mps":
+    elif device == "mps":
         words = f"mps: {platform.processor()}"
     else:
         words = f"cpu: {_cpu_name()}, {torch.get_num_threads()} threads"

@@ -1,4 +1,4 @@
-"""Locks between processes: a file that one process at a time holds. The system frees it when the process ends."""
+"""Locks between processes: a file that one process at a time locks. The system unlocks it when the process ends."""
 
 import os
 import time
@@ -8,27 +8,36 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
-ATTEMPTS = 3  # another process may hold the lock for a moment, only to see whether it is free
+    HAS_LOCKS = True
+except ImportError:  # Windows
+    HAS_LOCKS = False
+
+ATTEMPTS = 3  # `is_locked` in another process takes the lock for a moment
+PAUSE = 0.05  # seconds between attempts
 
 
 @contextmanager
 def locked(lock: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold the file ``lock`` during the block; the value says whether this process got it.
+    """Lock the file ``lock`` during the block; the value says whether this process has the lock.
 
-    Where the system has no such locks (Windows, some network file systems), or where the file cannot be made, the
-    value is true: nobody is excluded, and a later write reports what is wrong.
+    The value is also true, without a lock, where the system has none (Windows, some network file systems) or the file
+    cannot be created.
 
     **Arguments**
+        lock: a file, created if there is none and left in place.
         wait: whether to wait until the lock is free.
+
+    **Example**
+        with locked(directory / ".lock") as ours:
+            if not ours:
+                raise InputError("another process writes there")
     """
     handle = None
-    if fcntl is not None:
+    if HAS_LOCKS:
         with suppress(OSError):
             lock.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # for writing: NFS locks no other file
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks only files that are open for writing
     if handle is None:
         yield True
         return
@@ -45,25 +54,25 @@ def _acquire(handle: int, wait: bool) -> bool:
             return True
         except BlockingIOError:
             if attempt < ATTEMPTS - 1:
-                time.sleep(0.05)
+                time.sleep(PAUSE)
         except OSError:  # this file system has no locks
             return True
     return False
 
 
 def is_locked(lock: Path) -> bool:
-    """Whether some process holds ``lock``. Writes nothing."""
-    if fcntl is None:
+    """Whether a process has locked ``lock``; creates no file."""
+    if not HAS_LOCKS:
         return False
     try:
         handle = os.open(lock, os.O_RDONLY)
-    except OSError:
+    except OSError:  # nobody has created it
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except OSError:  # this file system has no locks
         return False
     finally:
         os.close(handle)

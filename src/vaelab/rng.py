@@ -1,6 +1,7 @@
-"""Randomness as a function of where one is: every epoch of training and every batch of evaluation has its own
-seed, mixed from the run's seed and its place. Nothing has to be saved for a resumed run to draw the same noise,
-and how often one evaluates does not change the training.
+"""Random numbers as a function of the seed and the place where they are drawn.
+
+Every epoch of training and every batch of evaluation has its own seed, mixed from the run's seed, a stream and a
+position. A resumed run therefore draws the same noise without a saved state, and evaluation does not change training.
 """
 
 from collections.abc import Iterator
@@ -9,12 +10,20 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-# What a seed is for: two purposes never share a stream.
-INIT, ORDER, TRAIN, EVALUATE, BINARIZE, PLOTS, BEGIN, CLASSIFIER, SUITE = range(9)
+# The streams: a number that goes into every seed, so that two purposes never draw the same noise.
+INIT = 0  # first weights
+ORDER = 1  # the order of the training images in an epoch
+TRAIN = 2  # latent samples and binarization in an epoch of training
+EVALUATE = 3  # latent samples in validation and test
+BINARIZE = 4  # binary images that are drawn once
+PLOTS = 5  # plots
+BEGIN = 6  # first weights that are taken from training images, and the check of the pieces
+CLASSIFIER = 7  # training of the classifier that rates samples
+SUITE = 8  # the parts of the evaluation
 
 
 def mix(*numbers: int) -> int:
-    """A 64-bit seed from small numbers; neighbours get unrelated seeds (numpy's SeedSequence).
+    """A 64-bit seed from non-negative numbers; neighbours get unrelated seeds (the SeedSequence of numpy).
 
     >>> mix(1, 2) == mix(1, 2), mix(1, 2) == mix(2, 1)
     (True, False)
@@ -23,16 +32,16 @@ def mix(*numbers: int) -> int:
 
 
 def generator(*numbers: int) -> torch.Generator:
-    """A CPU generator seeded with ``mix(*numbers)``."""
+    """A CPU generator with the seed ``mix(*numbers)``."""
     return torch.Generator().manual_seed(mix(*numbers))
 
 
 @contextmanager
 def fixed_noise(device: torch.device, *numbers: int) -> Iterator[None]:
-    """Within, torch's generators start from ``mix(*numbers)``; afterwards they go on as if nothing had been."""
+    """In the block, the generators of torch start from ``mix(*numbers)``; after it they have their former state."""
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
-        mps_state = torch.mps.get_rng_state() if device.type == "mps" else None  # fork_rng forgets it
+        mps_state = torch.mps.get_rng_state() if device.type == "mps" else None  # fork_rng does not save it
         torch.manual_seed(mix(*numbers))
         yield
         if mps_state is not None:

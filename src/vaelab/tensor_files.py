@@ -16,7 +16,7 @@ def save_tensors(content: object, path: Path) -> None:
     """Write ``content`` with ``torch.save``, whole or not at all; an OSError names ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    torch.save(content, buffer)  # to memory first: a full disk is then a plain OSError
+    torch.save(content, buffer)  # to memory first: a full disk then is an OSError, not an error of torch
     try:
         with replacing(path) as part:
             part.write_bytes(buffer.getbuffer())
@@ -30,15 +30,15 @@ def read_tensors(path: Path) -> object:
     Only tensors and plain types are unpickled (``weights_only=True``), so a file from elsewhere cannot run code.
 
     **Raises**
-        InputError: the file holds something else, or it is damaged.
+        InputError: the file has other contents, or it is damaged.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about another pickle protocol; a file that cannot be read raises below
+            warnings.simplefilter("ignore")  # about its pickle protocol; an unreadable file raises
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} is no checkpoint of tensors and plain values, or a damaged one; nothing in it was run "
+            f"{path} is no checkpoint of tensors and plain values, or a damaged one; no code in it was run "
             f"({_first_line(error)})"
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, BadZipFile) as error:

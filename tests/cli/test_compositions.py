@@ -15,26 +15,28 @@ from vaelab.runs.results import read_results
 
 BATCH = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(6)
 GROUPS = ("network", "posterior", "likelihood", "prior", "loss")
-PRIORS = [prior for prior in members("prior") if prior != "categorical"]  # of continuous codes
+PRIORS = [prior for prior in members("prior") if prior != "categorical"]  # of continuous latents
 POSTERIORS = [posterior for posterior in members("posterior") if posterior != "none"]
 LEARNT = {"gaussian": "true", "laplace": "per_pixel", "discretized_logistic": "true"}
 
 
 def is_valid(posterior: str, prior: str, loss: str) -> bool:
-    """Which pieces may meet at the waist."""
+    """Which posteriors, priors and losses go together."""
     if loss == "reconstruction":
         return prior == "normal"  # it would not train another
     return posterior != "dirac" and (loss != "tc" or posterior in ("gaussian", "noisy"))
 
 
 def choices() -> list[tuple[str, ...]]:
-    """Every posterior with every prior and loss, and every network with every likelihood and posterior; the other
-    groups' members take turns. Networks and priors meet nowhere, so their pairs say nothing new."""
+    """Every posterior with every prior and loss, and every network with every likelihood and posterior.
+
+    The members of the other groups take turns. Networks and priors never exchange anything, so their pairs add nothing.
+    """
     networks, likelihoods = itertools.cycle(members("network")), itertools.cycle(members("likelihood"))
-    met = list(itertools.product(POSTERIORS, PRIORS, members("loss")))
-    waist = [choice for choice in met if is_valid(*choice)]
-    first = [(next(networks), posterior, next(likelihoods), prior, loss) for posterior, prior, loss in waist]
-    turns = {posterior: itertools.cycle([c for c in waist if c[0] == posterior]) for posterior in POSTERIORS}
+    pairs = list(itertools.product(POSTERIORS, PRIORS, members("loss")))
+    valid = [choice for choice in pairs if is_valid(*choice)]
+    first = [(next(networks), posterior, next(likelihoods), prior, loss) for posterior, prior, loss in valid]
+    turns = {posterior: itertools.cycle([c for c in valid if c[0] == posterior]) for posterior in POSTERIORS}
     second = []
     for network, likelihood, posterior in itertools.product(members("network"), members("likelihood"), POSTERIORS):
         _, prior, loss = next(turns[posterior])
@@ -63,11 +65,11 @@ def test_every_composition_trains_is_saved_and_generates(choice, tmp_path):
     config = composed(*words_of(choice))
     torch.manual_seed(0)
     module = experiment(config)
-    module.begin(lambda: BATCH[0], torch.Generator().manual_seed(0))
+    module.start_from_images(lambda: BATCH[0], torch.Generator().manual_seed(0))
     inference, loss = module.infer(BATCH, 0)
     assert loss.shape == (6,)
     assert loss.isfinite().all()
-    figures = module.figures(inference, loss)
+    figures = module.metrics(inference, loss)
     assert all(figure.shape == (6,) and figure.isfinite().all() for figure in figures.values())
     loss.mean().backward()
     for name, parameter in module.named_parameters():
@@ -128,14 +130,14 @@ MODELS = {
 
 
 @pytest.mark.parametrize("words", MODELS.values(), ids=MODELS)
-def test_every_model_begins_trains_and_generates(words):
+def test_every_model_starts_trains_and_generates(words):
     torch.manual_seed(0)
     module = experiment(composed(*words, *(["latent=3"] if "model=pca" in words else [])))
-    module.begin(lambda: torch.rand(40, 1, 28, 28), torch.Generator().manual_seed(0))
+    module.start_from_images(lambda: torch.rand(40, 1, 28, 28), torch.Generator().manual_seed(0))
     inference, loss = module.infer(BATCH, 0)
     assert loss.shape == (6,)
-    assert all(figure.shape == (6,) and figure.isfinite().all() for figure in module.figures(inference, loss).values())
-    if module.is_solved:
+    assert all(figure.shape == (6,) and figure.isfinite().all() for figure in module.metrics(inference, loss).values())
+    if module.model.is_solved:
         assert not loss.requires_grad
     else:
         loss.mean().backward()
@@ -147,7 +149,7 @@ def test_every_model_begins_trains_and_generates(words):
 
 @pytest.mark.parametrize("latent", [1, 2, 200])
 def test_nats_do_not_depend_on_the_number_of_latents(latent):
-    """Sums over pixels, means over images only: an untrained model of any size stands at 784 log 2."""
+    """Sums over pixels, means over images only: an untrained model of any size starts at 784 log 2."""
     torch.manual_seed(0)
     module = experiment(composed(f"latent={latent}"))
     with torch.no_grad():
@@ -158,7 +160,7 @@ def test_nats_do_not_depend_on_the_number_of_latents(latent):
 @pytest.mark.parametrize(
     ("optimizer", "rate"), list(itertools.product(members("optimizer"), members("lr"))), ids=lambda word: word
 )
-def test_optimizers_train_and_go_on_from_their_state(optimizer, rate):
+def test_optimizers_train_and_resume_from_their_state(optimizer, rate):
     torch.manual_seed(0)
     module = experiment(composed(f"optimizer={optimizer}", f"lr={rate}", "latent=3", "network.hidden=[16]"))
     x = torch.rand(32, 1, 28, 28)
@@ -208,13 +210,13 @@ def test_recipes_compose_and_say_what_to_expect(recipe):
     assert "Expected: " in top
 
 
-def test_the_tutorials_recipes_are_the_tutorials():
+def test_the_tutorial_recipes_have_the_values_of_the_tutorial():
     ae, vae = composed("experiment=seed/ae"), composed("experiment=seed/vae")
     for config in (ae, vae):
         assert config["optimizer"]["_target_"] == "torch.optim.Adam"
         assert config["optimizer"]["lr"] == 1e-3
         assert config["optimizer"]["betas"] == [0.9, 0.999]
-        assert config["lr"]["_target_"] == "vaelab.schedules.ConstantRate"
+        assert config["lr"]["_target_"] == "vaelab.training.schedules.ConstantRate"
         assert (config["data"]["batch_size"], config["data"]["val"]) == (128, 0)
     assert (vae["epochs"], vae["latent"], vae["network"]["hidden"]) == (200, 20, [400])
     assert (ae["epochs"], ae["latent"], ae["network"]["hidden"]) == (40, 64, [128])
@@ -231,7 +233,7 @@ def test_the_autoencoders_loss_is_the_squared_error_and_a_constant():
     torch.testing.assert_close(loss, squared + 392 * torch.log(torch.tensor(torch.pi)), rtol=1e-5, atol=1e-3)
 
 
-def test_config_comments_every_member():
+def test_every_configuration_file_has_comments():
     """A user opens a YAML to learn what a value means."""
     for path in CONF.rglob("*.yaml"):
         if path.parent.name not in ("help",) and path.name not in ("cpu.yaml",):
@@ -250,7 +252,7 @@ def test_help_names_every_group_and_member(command):
     assert out.count("\n  python train.py") >= 5
 
 
-def test_what_a_finished_run_reports_is_what_was_composed(finished: Path):
+def test_a_finished_run_reports_what_was_composed(finished: Path):
     written = read_results(finished)
     assert {key: written[key] for key in ("model", "network", "posterior", "likelihood", "prior", "loss")} == {
         "model": "vae",

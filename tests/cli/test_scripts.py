@@ -1,4 +1,4 @@
-"""The tools in scripts/ on a finished run, as a user starts them."""
+"""The scripts as a user starts them, and a reopened run."""
 
 import shutil
 import subprocess
@@ -16,26 +16,20 @@ from vaelab.runs.load import load_run
 from vaelab.runs.results import read_results
 
 
-def script(name: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / name), *arguments], capture_output=True, text=True, check=False
-    )
-
-
 def test_a_reopened_run_is_the_one_that_was_tested(finished):
-    experiment, data = load_run(finished)
-    assert not experiment.training
+    module, data = load_run(finished)
+    assert not module.training
     x = data.scale(data.sets["test"].images)
     with torch.no_grad():
-        error = float(squared_error(experiment.model, experiment.model(x)).double().mean())
+        error = float(squared_error(module.model, module.model(x)).double().mean())
     assert error == pytest.approx(read_results(finished)["test"]["mse"], rel=1e-5)
 
 
-def test_a_rung_is_a_small_picture_and_a_row(finished, tmp_path):
-    done = script("ladder.py", str(finished), "--to", str(tmp_path))
-    assert (done.returncode, done.stderr) == (0, "")
+def test_a_model_of_the_docs_is_a_small_plot_and_a_row_of_a_table(script, finished, tmp_path):
+    status, out, err = script("model_plots", finished, "--to", tmp_path)
+    assert (status, err) == (0, "")
     test = read_results(finished)["test"]
-    row = done.stdout.splitlines()[-1]
+    row = out.splitlines()[-1]
     assert row.startswith("| small | `data=mnist5k")
     assert f"| 4 | {test['mse']:.2f} | {test['elbo']:.2f} | {test['nll']:.2f} |" in row
     with Image.open(tmp_path / "small.png") as picture:
@@ -44,7 +38,7 @@ def test_a_rung_is_a_small_picture_and_a_row(finished, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["nothing there", "no results", "no checkpoint", "failed", "other weights"])
-def test_what_is_no_finished_run_is_told_in_one_line(finished, tmp_path, damage):
+def test_a_directory_without_a_finished_run_is_one_line(script, finished, tmp_path, damage):
     run = tmp_path / "run"
     if damage != "nothing there":
         shutil.copytree(finished, run)
@@ -59,24 +53,31 @@ def test_what_is_no_finished_run_is_told_in_one_line(finished, tmp_path, damage)
         checkpoint = torch.load(best, weights_only=True)
         checkpoint["state_dict"].popitem()
         torch.save(checkpoint, best)
-    done = script("ladder.py", str(run), "--to", str(tmp_path / "pictures"))
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("error: ")
-    assert "run" in done.stderr
+    status, _, err = script("model_plots", run, "--to", tmp_path / "plots")
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: ")
+    assert "run" in err
 
 
-def test_the_picture_of_the_schedules_is_made_from_their_configuration(tmp_path):
-    done = script("schedules.py", str(tmp_path / "schedules.png"))
-    assert (done.returncode, done.stderr) == (0, "")
+def test_a_script_ends_as_a_process_with_the_same_line_and_status(tmp_path):
+    words = [sys.executable, str(ROOT / "scripts" / "sample.py"), "nowhere", "samples.png"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: nowhere has no results.json: the run is not finished, or this is no run\n"
+
+
+def test_the_plot_of_the_schedules_is_made_from_their_configuration(script, tmp_path):
+    status, _, err = script("schedules", tmp_path / "schedules.png")
+    assert (status, err) == (0, "")
     members = len(list((ROOT / "conf" / "beta").glob("*.yaml")))
     with Image.open(tmp_path / "schedules.png") as picture:
         width, height = picture.size
     assert width > members * 200 > 3 * height
 
 
-@pytest.mark.parametrize("name", sorted({path.name for path in Path(ROOT / "scripts").glob("*.py")} - {"rivals.py"}))
-def test_every_script_explains_itself(name):
-    done = script(name, "--help")
-    assert done.returncode == 0
-    assert f"python scripts/{name}" in done.stdout
+@pytest.mark.parametrize("name", sorted({path.stem for path in Path(ROOT / "scripts").glob("*.py")} - {"rivals"}))
+def test_every_script_explains_itself(script, name):
+    status, out, err = script(name, "--help")
+    assert (status, err) == (0, "")
+    assert f"python scripts/{name}.py" in out

@@ -1,52 +1,32 @@
-"""The tools in scripts/ on finished runs: what they write, and what they say to what is wrong."""
+"""The scripts on finished runs: what they write, and how they report wrong input."""
 
 import concurrent.futures
-import importlib.util
 import json
 import shutil
-import sys
 
 import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, SMALL, train
+from conftest import SMALL
 from PIL import Image
 
-from vaelab.evaluation import suite
+from vaelab.evaluation import linear_model, suite
 from vaelab.runs.load import load_run
 from vaelab.runs.results import add_evaluation, read_results
 
 
 @pytest.fixture
-def tool(monkeypatch, tmp_path, capsys):
-    """`python scripts/<name>.py ...` in this process, in an empty folder: (what went wrong or None, output)."""
-    monkeypatch.chdir(tmp_path)
+def tool(script):
+    """A script in this process: (its error or None, its output)."""
 
     def run(name: str, *arguments: object) -> tuple[str | None, str]:
-        spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / "scripts" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        capsys.readouterr()
-        wrong = None
-        spec.loader.exec_module(module)
-        try:
-            module.tool.main(module.work)
-        except SystemExit as leave:
-            wrong = leave.code
-        return wrong, capsys.readouterr().out
+        status, out, err = script(name, *arguments)
+        assert (status == 0) == (err == ""), err
+        return err.rstrip() or None, out
 
     return run
-
-
-@pytest.fixture(scope="session")
-def conditional(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("conditional")
-    options = ("model=cvae", "name=cvae", "epochs=1", "evaluation.parts=[]", "pictures.projector=true")
-    status, out, err = train(folder, *SMALL, *options)
-    assert status == 0, out + err
-    return folder / "outputs" / "runs" / "cvae"
 
 
 @pytest.fixture
@@ -92,10 +72,33 @@ def test_an_evaluation_is_printed_and_kept_and_not_done_twice(tool, copied, monk
     assert again[1].splitlines()[-1] == f"kept in {copied / 'results.json'}"
     tool("evaluate", copied, *FEW, "nll_samples=11")
     after = read_results(copied)["evaluation"]
-    assert after["likelihood"]["codes"] == 11
+    assert after["likelihood"]["nll_samples"] == 11
     assert after["probes"] == kept["probes"]
     tool("evaluate", copied, *FEW, "nll_samples=11", "recompute=true")
     assert read_results(copied)["evaluation"]["probes"]["time_s"] != kept["probes"]["time_s"]
+
+
+def test_an_evaluation_prints_what_each_metric_means(tool, copied):
+    _, out = tool("evaluate", copied, *FEW, "likelihood=false", "latents=false", "aggregate=false")
+    row = next(line for line in out.splitlines() if "knn_probe" in line)
+    assert "test accuracy of a nearest" in row
+
+
+def test_a_part_that_failed_is_tried_again_by_the_same_command(tool, copied, monkeypatch):
+    words = (*FEW, "likelihood=false", "aggregate=false", "probes=false", "recompute=true")
+    with monkeypatch.context() as patch:
+        patch.setattr(linear_model, "spectrum", lambda *_: 1 / 0)
+        wrong, out = tool("evaluate", copied, *words)
+    assert wrong is None
+    assert "latents: failed, ZeroDivisionError: division by zero" in out
+    assert "Traceback" not in out
+    failed = read_results(copied)["evaluation"]["latents"]
+    assert set(failed) == {"error", "asked"}
+    log = (copied / "train.log").read_text()
+    assert "Traceback" in log
+    assert "ZeroDivisionError" in log
+    tool("evaluate", copied, *words[:-1])
+    assert "active_units" in read_results(copied)["evaluation"]["latents"]
 
 
 def test_evaluations_at_once_lose_nothing_of_each_other(copied):
@@ -118,7 +121,7 @@ def test_amortization_is_asked_for(tool, copied):
     )
     assert wrong is None
     found = read_results(copied)["evaluation"]["amortization"]
-    assert (found["images"], found["codes"]) == (20, 50)
+    assert (found["images"], found["nll_samples"]) == (20, 50)
     assert found["gap"] == pytest.approx(found["approximation_gap"] + found["amortization_gap"])
     assert "amortization_gap" in out
 
@@ -183,15 +186,15 @@ def test_a_low_temperature_draws_nearly_the_same_and_noise_draws_pixels(tool, fi
     assert set(np.unique(binary)) == {0, 1}
 
 
-def test_a_class_is_for_models_that_know_classes(tool, finished, conditional, tmp_path):
+def test_a_label_is_for_conditional_models(tool, finished, conditional, tmp_path):
     assert tool("sample", conditional, tmp_path / "seven.png", "--label", 7)[0] is None
     assert tool("sample", conditional, tmp_path / "x.png", "--label", 10)[0].startswith(
         "error: --label must be from 0 to 9"
     )
-    assert "knows no labels" in tool("sample", finished, tmp_path / "x.png", "--label", 7)[0]
+    assert "is not conditioned on labels" in tool("sample", finished, tmp_path / "x.png", "--label", 7)[0]
 
 
-def test_nothing_is_overwritten_unasked(tool, finished, tmp_path):
+def test_no_file_is_overwritten_without_force(tool, finished, tmp_path):
     (tmp_path / "mine.png").write_text("precious")
     wrong, _ = tool("sample", finished, tmp_path / "mine.png")
     assert wrong.endswith("exists already and was not touched; take another name, or --force")
@@ -201,9 +204,9 @@ def test_nothing_is_overwritten_unasked(tool, finished, tmp_path):
     assert "at most 1024 images" in tool("sample", finished, tmp_path / "big.png", "--count", 2_000)[0]
 
 
-def test_the_projector_has_codes_labels_and_little_pictures(conditional):
+def test_the_projector_has_latents_labels_and_thumbnails(conditional):
     config = (conditional / "projector_config.pbtxt").read_text()
-    assert "codes" in config
+    assert "latents" in config
     (folder,) = (path.parent for path in conditional.rglob("sprite.png"))
     assert len((folder / "tensors.tsv").read_text().splitlines()) == 200
     assert len((folder / "metadata.tsv").read_text().splitlines()) == 200
@@ -231,9 +234,9 @@ def test_codes_of_the_test_images_are_the_posterior_s(tool, finished, tmp_path):
     np.testing.assert_array_equal(codes["label"], data.sets["test"].labels)
 
 
-def test_training_images_are_binarised_as_the_model_saw_them(tool, tmp_path):
+def test_training_images_are_binarised_as_the_model_saw_them(tool, command, tmp_path):
     options = ("data.binarize=dynamic", "name=dynamic", "epochs=1", "evaluation.parts=[]")
-    assert train(tmp_path, *SMALL, *options)[0] == 0
+    assert command(*SMALL, *options)[0] == 0
     run = tmp_path / "outputs" / "runs" / "dynamic"
     assert tool("encode", run, tmp_path / "codes.npz", "--split", "train")[0] is None
     experiment, data = load_run(run)
@@ -267,7 +270,7 @@ def test_a_table_has_a_column_for_every_latent_and_a_row_for_every_file(tool, fi
 # ---- reconstruct -----------------------------------------------------------------------------------------------
 
 
-def test_own_images_come_back(tool, finished, tmp_path, digits):
+def test_own_images_are_reconstructed(tool, finished, tmp_path, digits):
     wrong, out = tool("reconstruct", finished, tmp_path / "back.png", digits, digits / "03.png", "--invert")
     assert wrong is None
     lines = out.splitlines()
@@ -279,14 +282,14 @@ def test_own_images_come_back(tool, finished, tmp_path, digits):
     assert width > 3 * 10 * 30
 
 
-def test_images_that_are_not_inverted_are_remarked_upon(tool, finished, tmp_path, digits):
+def test_images_that_seem_inverted_give_a_warning(tool, finished, tmp_path, digits):
     assert "is --invert missing" in tool("reconstruct", finished, tmp_path / "a.png", digits)[1]
     assert "is --invert missing" not in tool("reconstruct", finished, tmp_path / "b.png", digits, "--invert")[1]
 
 
-def test_a_conditional_model_has_to_be_told(tool, conditional, tmp_path, digits):
+def test_a_conditional_model_needs_a_label(tool, conditional, tmp_path, digits):
     wrong, _ = tool("reconstruct", conditional, tmp_path / "a.png", digits, "--invert")
-    assert wrong == "error: this model has to be told what the images show: --label from 0 to 9"
+    assert wrong == "error: this model is conditioned on labels: name the images' class with --label, 0 to 9"
     assert tool("reconstruct", conditional, tmp_path / "a.png", digits, "--invert", "--label", 1)[0] is None
 
 

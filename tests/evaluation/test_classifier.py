@@ -1,4 +1,4 @@
-"""The judge of samples: it learns, is kept, and is made anew where what was kept is damaged or of other data."""
+"""The classifier of a data set: it learns, is stored, and is replaced where its file is damaged."""
 
 import logging
 
@@ -22,19 +22,19 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def judged(data, tmp_path_factory):
+def trained(data, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
     return classifier.obtain(data, CPU, cache), cache
 
 
-def test_it_learns_digits(judged):
-    (model, accuracy), _ = judged
+def test_a_classifier_learns_digits(trained):
+    (model, accuracy), _ = trained
     assert accuracy > 0.93
     assert not model.training
 
 
-def test_it_is_kept_and_is_the_same_again(judged, data, monkeypatch):
-    (model, accuracy), cache = judged
+def test_a_trained_classifier_is_stored_and_read_again(trained, data, monkeypatch):
+    (model, accuracy), cache = trained
     monkeypatch.setattr(classifier, "train", lambda *_: pytest.fail("it was trained again"))
     again, again_accuracy = classifier.obtain(data, CPU, cache)
     assert again_accuracy == accuracy
@@ -42,19 +42,19 @@ def test_it_is_kept_and_is_the_same_again(judged, data, monkeypatch):
         assert torch.equal(ours, theirs)
 
 
-def test_a_damaged_file_is_told_and_replaced(judged, data, caplog):
-    (_, accuracy), cache = judged
+def test_a_damaged_file_is_reported_and_replaced(trained, data, caplog):
+    (_, accuracy), cache = trained
     (file,) = cache.iterdir()
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     with caplog.at_level(logging.WARNING, logger="vaelab"):
         _, again = classifier.obtain(data, CPU, cache)
-    assert "is damaged and made anew" in caplog.text
+    assert "is damaged and replaced" in caplog.text
     assert again == pytest.approx(accuracy, abs=0.02)
     assert len(file.read_bytes()) == len(content)
 
 
-def test_it_is_the_same_for_every_part_of_the_data_and_another_for_binary_images(data):
+def test_all_parts_of_a_data_set_share_one_and_binary_images_have_another(data):
     other = small_data(train=100, test=50)
     other.setup()
     assert classifier.fingerprint(other) == classifier.fingerprint(data)
@@ -63,8 +63,8 @@ def test_it_is_the_same_for_every_part_of_the_data_and_another_for_binary_images
     assert classifier.fingerprint(binary) != classifier.fingerprint(data)
 
 
-def test_features_are_those_before_the_last_layer(judged):
-    (model, _), _ = judged
+def test_features_are_those_before_the_last_layer(trained):
+    (model, _), _ = trained
     images = torch.rand(1_200, 1, 28, 28)
     features, log_p = model.describe(images)
     assert features.shape == (1_200, classifier.FEATURES)

@@ -1,4 +1,4 @@
-"""Estimates against exact likelihoods, and means against numpy."""
+"""Importance sampling against exact likelihoods, numerical integration and the spread of repeated estimates."""
 
 import math
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 from compositions import module_of, small_data
-from sklearn.decomposition import PCA
-from small_models import IMAGE, decoder, probabilistic_pca, vae
+from small_models import IMAGE, NETWORK, probabilistic_pca, vae
 from torch import nn
 
-from vaelab.evaluation.bounds import bounds, squared_error
 from vaelab.evaluation.importance import (
     bf16_error,
     effective_samples,
@@ -18,10 +16,7 @@ from vaelab.evaluation.importance import (
     log_likelihood,
     useful_prior_samples,
 )
-from vaelab.evaluation.latents import ActiveUnits
-from vaelab.evaluation.means import Mean
 from vaelab.models.distributions import pairwise_log_prob
-from vaelab.models.inference import Inference
 from vaelab.models.likelihoods import GaussianLikelihood, LaplaceLikelihood
 from vaelab.models.vae import LatentVariableModel
 
@@ -45,7 +40,7 @@ def test_nll_agrees_with_numerical_integration_for_one_latent():
     torch.manual_seed(3)
     model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
     for parameter in model.parameters():
-        parameter.data *= 1.5  # far enough from the prior that the estimate has something to do
+        parameter.data *= 1.5  # far enough from the prior that the posterior differs from it
     exact = integrated(model, x).numpy()
     with torch.no_grad():
         estimate, variance = log_likelihood(importance_weights(model, x, samples=50_000, chunk=50_000).log_w)
@@ -54,15 +49,15 @@ def test_nll_agrees_with_numerical_integration_for_one_latent():
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_codes_from_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
+def test_samples_of_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
     torch.manual_seed(3)
     model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
     if likelihood == "gaussian":
-        model.likelihood = GaussianLikelihood(decoder, 1, sigma=1.0).double()
+        model.likelihood = GaussianLikelihood(NETWORK, 1, sigma=1.0).double()
     for parameter in model.parameters():
         parameter.data *= 4
     last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
-    last.bias.data += torch.tensor([6.0, -4.0])  # narrow, and far from where it should be
+    last.bias.data += torch.tensor([6.0, -4.0])  # narrow, and far from the true posterior
     exact = integrated(model, x)
     with torch.no_grad():
         alone, _ = log_likelihood(importance_weights(model, x, 500).log_w)
@@ -74,8 +69,8 @@ def test_codes_from_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
     assert abs(float((helped - exact).mean())) < 5 * float(variance.mean() / len(x)) ** 0.5 + 1e-4
 
 
-def test_nll_of_a_trained_model_with_two_latents_is_that_of_a_grid():
-    """Of real digits, some of whose posteriors have modes that q misses."""
+def test_nll_of_a_trained_model_with_two_latents_agrees_with_a_grid():
+    """Real digits, some of whose posteriors have modes that q misses."""
     data = small_data(train=2_000)
     data.setup()
     x = data.scale(data.sets["train"].images)
@@ -101,14 +96,14 @@ def test_nll_of_a_trained_model_with_two_latents_is_that_of_a_grid():
     assert float((exact - alone).mean()) > 0.1
 
 
-def test_codes_from_the_prior_do_no_harm_where_the_posterior_is_exact(images):
+def test_samples_of_the_prior_do_no_harm_where_the_posterior_is_exact(images):
     model, log_p = probabilistic_pca(images, 3)
     with torch.no_grad():
         estimate, _ = log_likelihood(importance_weights(model, images, 500, prior_samples=2_000).log_w)
     assert abs(float(estimate.mean()) - log_p.mean()) < 0.01
 
 
-def test_codes_from_the_prior_are_left_out_where_all_would_miss():
+def test_samples_of_the_prior_are_left_out_where_all_would_miss():
     model, x = vae(), torch.rand(3, *IMAGE)
     last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
     last.bias.data[3:] = -10.0  # standard deviations of exp(-5): a rate of about 13 nats
@@ -117,16 +112,16 @@ def test_codes_from_the_prior_are_left_out_where_all_would_miss():
     assert useful_prior_samples(model, x, 50_000) == 50_000
 
 
-def test_models_that_cannot_share_codes_go_without():
+def test_models_whose_images_cannot_share_samples_use_none_of_the_prior():
     model, x = vae(), torch.rand(3, *IMAGE)
     assert useful_prior_samples(model, x, 50) == 50
-    model.likelihood = LaplaceLikelihood(decoder, 3)
+    model.likelihood = LaplaceLikelihood(NETWORK, 3)
     assert useful_prior_samples(model, x, 50) == 0
 
 
 @pytest.mark.parametrize("prior_samples", [0, 300])
 def test_the_stated_standard_error_is_the_spread_of_repeated_estimates(prior_samples):
-    """Of the mean over images, which codes that they share move together."""
+    """The error of the mean over images, which shared samples correlate."""
     torch.manual_seed(4)
     model, x = vae(latent=2), torch.rand(20, *IMAGE)
     samples = 20 if prior_samples else 200
@@ -147,8 +142,8 @@ def test_the_chunk_changes_memory_and_not_the_number_of_samples():
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1_000])
-def test_half_of_the_codes_from_the_prior_are_far_out_whatever_the_chunk(chunk):
-    """If more were, the estimate would be too low: it is made of them, two codes of q beside them being few."""
+def test_half_of_the_samples_of_the_prior_are_widened_with_any_chunk(chunk):
+    """If more were, the estimate would be too low: it rests on them, for only two samples are from q."""
     torch.manual_seed(3)
     model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
     exact = integrated(model, x)
@@ -158,12 +153,12 @@ def test_half_of_the_codes_from_the_prior_are_far_out_whatever_the_chunk(chunk):
 
 
 @pytest.mark.parametrize(("log_w", "expected"), [([0.0, 0.0, 0.0, 0.0], 4), ([0.0, -200, -300, -400], 1)])
-def test_effective_samples_are_between_one_and_all(log_w, expected):
+def test_effective_samples_are_one_for_a_single_large_weight_and_all_for_equal_ones(log_w, expected):
     weights = torch.tensor(log_w)[:, None].expand(4, 3) + 1_000
     torch.testing.assert_close(effective_samples(weights), torch.full((3,), float(expected)))
 
 
-def test_weights_know_the_bound_that_they_are_made_of(images):
+def test_weights_have_the_elbo_of_their_samples(images):
     model, log_p = probabilistic_pca(images, 2)
     weights = importance_weights(model, images, samples=300)
     torch.testing.assert_close(weights.rate, model(images).rate)
@@ -180,60 +175,3 @@ def test_the_error_of_bfloat16_is_measured_with_the_same_noise():
         for parameter in model.likelihood.parameters():
             parameter *= 60  # logits of some hundreds, whose eighth bit is a nat
         assert abs(bf16_error(model, x)) > 0.05
-
-
-def test_elbo_is_minus_rate_minus_distortion_and_below_the_likelihood(images):
-    model, log_p = probabilistic_pca(images, 2)
-    figures = bounds(model(images, 500), has_bound=True)
-    torch.testing.assert_close(figures["elbo"], -figures["rate"] - figures["distortion"])
-    assert abs(float(figures["elbo"].detach().mean()) - log_p.mean()) < 0.05
-
-
-def test_a_plain_autoencoder_has_a_distortion_only(images):
-    model, _ = probabilistic_pca(images, 2)
-    assert list(bounds(model(images), has_bound=False)) == ["distortion"]
-
-
-def test_squared_error_is_that_of_the_decoded_mean(images):
-    """pPCA's posterior mean shrinks a component of variance s + v by s / (s + v); the rest is PCA's error."""
-    model, _ = probabilistic_pca(images, 2)
-    x = images.flatten(1).numpy()
-    pca = PCA(2, svd_solver="full").fit(x)
-    codes = pca.transform(x)
-    lost = ((x - pca.inverse_transform(codes)) ** 2).sum(1)
-    shrunk = ((codes * pca.noise_variance_ / pca.explained_variance_) ** 2).sum(1)
-    plain = LatentVariableModel(model.posterior, model.likelihood, model.prior)
-    np.testing.assert_allclose(squared_error(plain, plain(images)).detach().numpy(), lost + shrunk, rtol=1e-10)
-
-
-def test_mean_weighs_batches_by_their_images():
-    values = torch.rand(10)
-    mean = Mean()
-    for part in (values[:7], values[7:7], values[7:]):
-        mean.add({"figure": part})
-    assert math.isclose(mean.compute(lambda sums: sums)["figure"], float(values.double().mean()), rel_tol=1e-6)
-
-
-def test_mean_of_two_processes_adds_sums_before_it_divides():
-    mean = Mean()
-    mean.add({"figure": torch.tensor([1.0, 3.0])})
-    other = torch.tensor([8.0, 1.0], dtype=torch.float64)  # sum and count of the other process
-    assert mean.compute(lambda sums: sums + other) == {"figure": 4.0}
-
-
-@pytest.mark.parametrize("active", [0, 2, 3])
-def test_active_units_counts_latents_that_vary(active):
-    torch.manual_seed(0)
-    means = torch.randn(200, 3) * torch.tensor([1.0 if d < active else 0.05 for d in range(3)])
-    units = ActiveUnits()
-    units.add(means[:150])
-    units.add(means[150:])
-    assert units.compute(lambda sums: sums) == active == int((means.var(0) > 0.01).sum())
-
-
-def test_an_inference_computes_each_density_once():
-    model, x = vae(), torch.rand(3, *IMAGE)
-    inference = model(x)
-    assert isinstance(inference, Inference)
-    assert inference.log_px is inference.log_px
-    assert inference.kl is inference.kl

@@ -4,8 +4,12 @@ import math
 
 import pytest
 import torch
+from evaluations import evaluation
 
 from vaelab.evaluation.sample_quality import frechet_distance, label_entropies, precision_recall
+from vaelab.evaluation.suite import evaluate
+
+pytestmark = pytest.mark.usefixtures("short_training")
 
 
 def test_the_frechet_distance_is_that_of_the_gaussians():
@@ -36,3 +40,11 @@ def test_label_entropies_of_balanced_and_of_undecided_labels():
     assert label_entropies(undecided) == (pytest.approx(math.log(10)), pytest.approx(math.log(10)))
     one_class = torch.eye(10)[:1].repeat(20, 1).add(1e-30).log()
     assert label_entropies(one_class) == (pytest.approx(0, abs=1e-5), pytest.approx(0, abs=1e-5))
+
+
+def test_real_images_are_nearer_to_test_images_than_samples_of_an_untrained_model(classifiers):
+    metrics = evaluate("samples", evaluation(classifiers=classifiers))
+    assert metrics["frechet_distance"] > 3 * metrics["frechet_distance_of_training_images"] > 0
+    assert metrics["samples"] == metrics["images"] == 100
+    assert 0 <= metrics["precision"] <= 1
+    assert 0 <= metrics["label_entropy"] <= math.log(10)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_models import IMAGE, decoder, encoder, probabilistic_pca, vae
+from small_models import IMAGE, NETWORK, probabilistic_pca, vae
 
 from vaelab.models.inference import Inference
 from vaelab.models.likelihoods import BernoulliLikelihood
@@ -24,7 +24,7 @@ KL = torch.tensor([1.0, 2.0, 3.0])
 
 
 @pytest.mark.parametrize("kl", [KL, torch.stack([KL - 0.5, KL + 0.5])])
-def test_elbo_averages_samples_and_weighs_the_kl(kl):
+def test_elbo_averages_samples_and_multiplies_the_kl_by_beta(kl):
     loss = ELBO(samples=2)(Densities(LOG_PX, kl), 4.0)
     torch.testing.assert_close(loss, torch.tensor([11.0 + 4, 19.0 + 8, 31.5 + 12]))
 
@@ -36,14 +36,13 @@ def test_reconstruction_ignores_beta():
 
 
 @pytest.mark.parametrize("samples", [0, -1, 1.5, "two"])
-def test_samples_that_are_none_are_refused(samples):
+def test_a_number_of_samples_below_one_is_refused(samples):
     with pytest.raises(ValueError, match=r"loss\.samples must be a whole number of at least 1, got"):
         ELBO(samples)
 
 
 def test_a_dirac_posterior_has_no_bound():
-    posterior = DiracPosterior(lambda outputs: torch.nn.Flatten(), 4)
-    model = LatentVariableModel(posterior, lambda z: z, lambda posterior: None)
+    model = LatentVariableModel(DiracPosterior(NETWORK, 4), BernoulliLikelihood(NETWORK, 4), StandardNormal(4))
     assert not model.has_bound
     for objective in (ELBO(), IWAE(), Capacity(), TotalCorrelation()):
         with pytest.raises(ValueError, match=r"posterior=gaussian or loss=(reconstruction|elbo)"):
@@ -53,7 +52,7 @@ def test_a_dirac_posterior_has_no_bound():
 # ---- free bits -----------------------------------------------------------------------------------------------
 
 
-def test_no_free_bits_are_the_elbo():
+def test_without_free_bits_the_loss_is_the_elbo():
     torch.manual_seed(0)
     inference = vae()(torch.rand(5, *IMAGE))
     torch.testing.assert_close(ELBO(free_bits=0.0)(inference, 0.7), ELBO()(inference, 0.7))
@@ -61,7 +60,7 @@ def test_no_free_bits_are_the_elbo():
 
 
 @pytest.mark.parametrize("free_bits", [0.01, 0.1, 2.0])
-def test_free_bits_charge_every_latent_at_least_so_much(free_bits):
+def test_every_latent_costs_at_least_its_free_bits(free_bits):
     torch.manual_seed(0)
     inference = vae()(torch.rand(5, *IMAGE), 2)
     per_latent = inference.kl_per_latent.mean(0)
@@ -70,7 +69,7 @@ def test_free_bits_charge_every_latent_at_least_so_much(free_bits):
     torch.testing.assert_close(inference.kl_per_latent.sum(1), inference.kl)
 
 
-def test_latents_within_their_free_bits_are_not_pulled():
+def test_latents_below_their_free_bits_have_no_kl_gradient():
     model = vae()
     inference = model(torch.rand(5, *IMAGE))
     (ELBO(free_bits=100.0)(inference, 1.0) - Reconstruction()(inference, 1.0)).sum().backward()
@@ -79,7 +78,7 @@ def test_latents_within_their_free_bits_are_not_pulled():
 
 @pytest.mark.parametrize("prior", [GaussianMixture(3), FlowPrior(3)])
 def test_free_bits_need_a_kl_term_for_each_latent(prior):
-    model = LatentVariableModel(GaussianPosterior(encoder, 3), BernoulliLikelihood(decoder, 3), prior)
+    model = LatentVariableModel(GaussianPosterior(NETWORK, 3), BernoulliLikelihood(NETWORK, 3), prior)
     ELBO().check(model)
     with pytest.raises(ValueError, match=r"loss\.free_bits=0\.5 needs .* prior=normal"):
         ELBO(free_bits=0.5).check(model)
@@ -97,18 +96,18 @@ def test_iwae_is_the_log_mean_of_the_weights():
 def posteriors() -> dict[str, torch.nn.Module]:
     torch.manual_seed(0)
     return {
-        "gaussian": GaussianPosterior(encoder, 2),
-        "chain": ChainPosterior(encoder, 2, hidden=[4]),
-        "flow": FlowPosterior(encoder, 2, transforms=1, hidden=[4], context=3),
+        "gaussian": GaussianPosterior(NETWORK, 2),
+        "chain": ChainPosterior(NETWORK, 2, hidden=[4]),
+        "flow": FlowPosterior(NETWORK, 2, transforms=1, hidden=[4], context=3),
     }
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.4])
 @pytest.mark.parametrize("posterior", posteriors().values(), ids=posteriors())
-def test_dregs_gradient_has_the_mean_of_iwaes_and_its_value(posterior, beta):
+def test_dreg_has_the_value_of_iwae_and_its_expected_gradient(posterior, beta):
     """Over many draws both estimate the same gradient; the difference is within its standard error."""
     torch.manual_seed(0)
-    model = LatentVariableModel(posterior, BernoulliLikelihood(decoder, 2), StandardNormal(2))
+    model = LatentVariableModel(posterior, BernoulliLikelihood(NETWORK, 2), StandardNormal(2))
     for parameter in model.parameters():
         parameter.data *= 1.5
     x, rounds = torch.rand(1, *IMAGE).expand(400, *IMAGE), 25
@@ -129,7 +128,7 @@ def test_dregs_gradient_has_the_mean_of_iwaes_and_its_value(posterior, beta):
     assert float(plain.norm(dim=1).mean()) > 0.01
 
 
-def test_dregs_gradient_of_the_decoder_is_iwaes_exactly():
+def test_dreg_has_exactly_the_decoder_gradient_of_iwae():
     model, x = vae(), torch.rand(5, *IMAGE)
     found = []
     for dreg in (False, True):
@@ -141,8 +140,8 @@ def test_dregs_gradient_of_the_decoder_is_iwaes_exactly():
         torch.testing.assert_close(plain, doubly)
 
 
-def test_dregs_encoder_gradient_vanishes_where_the_posterior_is_exact(images):
-    """There every weight is p(x) whatever z, not in the mean alone: the plain gradient is noise, DReG's is nothing."""
+def test_the_dreg_encoder_gradient_is_zero_at_the_exact_posterior(images):
+    """Every sample has the weight p(x) there: the plain gradient is noise, the DReG gradient is zero."""
     model, _ = probabilistic_pca(images, 2)
     model.requires_grad_(True)
     norms = []
@@ -155,9 +154,9 @@ def test_dregs_encoder_gradient_vanishes_where_the_posterior_is_exact(images):
     assert norms[1] < 1e-9
 
 
-def test_more_samples_bring_the_bound_closer(images):
+def test_more_samples_tighten_the_bound(images):
     model, log_p = probabilistic_pca(images, 2)
-    model.posterior.network[1][0].bias.data += 0.5  # no longer exact
+    model.posterior.network[1][0].bias.data += 0.5  # the posterior is no longer exact
     bounds = []
     for samples in (1, 5, 50):
         torch.manual_seed(0)
@@ -169,12 +168,12 @@ def test_more_samples_bring_the_bound_closer(images):
 
 
 @pytest.mark.parametrize(("progress", "target"), [(0.0, 0.0), (0.25, 1.0), (0.5, 2.0), (1.0, 2.0)])
-def test_capacity_is_the_distance_from_a_rising_rate(progress, target):
+def test_capacity_is_the_distance_of_the_rate_from_a_rising_target(progress, target):
     loss = Capacity(capacity=2.0, warmup=0.5)(Densities(LOG_PX, KL), 10.0, progress)
     torch.testing.assert_close(loss, -LOG_PX.mean(0) + 10 * (KL - target).abs())
 
 
-def test_capacity_of_no_nats_is_the_elbo():
+def test_a_capacity_of_zero_is_the_elbo():
     inference = Densities(LOG_PX, KL)
     torch.testing.assert_close(Capacity(capacity=0.0)(inference, 3.0), ELBO()(inference, 3.0))
 
@@ -185,7 +184,7 @@ def test_capacity_of_no_nats_is_the_elbo():
 @pytest.mark.parametrize("prior", [StandardNormal(3), GaussianMixture(3)])
 def test_the_three_parts_add_up_to_the_kl_estimate(prior):
     torch.manual_seed(0)
-    model = LatentVariableModel(GaussianPosterior(encoder, 3), BernoulliLikelihood(decoder, 3), prior)
+    model = LatentVariableModel(GaussianPosterior(NETWORK, 3), BernoulliLikelihood(NETWORK, 3), prior)
     objective = TotalCorrelation(samples=2, images=100)
     inference = model(torch.rand(8, *IMAGE), 2)
     parts = objective.metrics(inference)
@@ -196,28 +195,28 @@ def test_the_three_parts_add_up_to_the_kl_estimate(prior):
 
 
 def test_independent_latents_have_no_total_correlation():
-    """Every posterior the same: q(z) is that Gaussian, whose latents are independent, and z says nothing of x."""
+    """All posteriors are the same Gaussian: q(z) is that Gaussian, and z does not depend on x."""
     model = vae()
     for parameter in model.posterior.parameters():
         parameter.data.zero_()
-    parts = TotalCorrelation(images=8).parts(model(torch.rand(8, *IMAGE)))
+    parts = TotalCorrelation(images=8).metrics(model(torch.rand(8, *IMAGE)))
     for name, part in parts.items():
         torch.testing.assert_close(part, torch.zeros(8), atol=1e-5, rtol=0, msg=name)
 
 
-def test_objectives_that_need_densities_per_latent_say_so():
-    model = LatentVariableModel(FlowPosterior(encoder, 3), BernoulliLikelihood(decoder, 3), StandardNormal(3))
+def test_total_correlation_needs_a_product_posterior():
+    model = LatentVariableModel(FlowPosterior(NETWORK, 3), BernoulliLikelihood(NETWORK, 3), StandardNormal(3))
     with pytest.raises(ValueError, match=r"FlowPosterior has none: take posterior=gaussian or loss=elbo"):
         TotalCorrelation().check(model)
 
 
-def test_a_loss_that_would_not_train_the_prior_is_refused():
-    model = LatentVariableModel(GaussianPosterior(encoder, 3), BernoulliLikelihood(decoder, 3), GaussianMixture(3))
+def test_reconstruction_with_a_learnt_prior_is_refused():
+    model = LatentVariableModel(GaussianPosterior(NETWORK, 3), BernoulliLikelihood(NETWORK, 3), GaussianMixture(3))
     with pytest.raises(ValueError, match=r"GaussianMixture is learnt: take prior=normal or loss=elbo"):
         Reconstruction().check(model)
 
 
 @pytest.mark.parametrize("warmup", [-0.1, 1.5, float("nan")])
-def test_a_warmup_of_the_capacity_is_a_share(warmup):
+def test_a_warmup_outside_0_to_1_is_refused(warmup):
     with pytest.raises(ValueError, match=r"loss\.warmup"):
         Capacity(warmup=warmup)

@@ -2,37 +2,36 @@
 
 import pytest
 import torch
-from small_models import IMAGE, encoder
+from small_models import IMAGE, NETWORK
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from vaelab.models.posteriors import ChainPosterior, FlowPosterior, GaussianPosterior
-from vaelab.models.priors import CategoricalPrior as Choice
-from vaelab.models.priors import ChainPrior, FlowPrior, GaussianMixture, StandardNormal, VampPrior
+from vaelab.models.priors import CategoricalPrior, ChainPrior, FlowPrior, GaussianMixture, StandardNormal, VampPrior
 
 
-def test_a_vamp_prior_is_the_mixture_of_its_posteriors():
+def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_pseudo_inputs():
     torch.manual_seed(0)
-    posterior, prior = GaussianPosterior(encoder, 3), VampPrior(components=6, image=IMAGE)
+    posterior, prior = GaussianPosterior(NETWORK, 3), VampPrior(components=6, image=IMAGE)
     q = posterior(torch.sigmoid(prior.logits))
     parts = Independent(Normal(q.base_dist.loc, q.base_dist.scale), 1)
-    expected = MixtureSameFamily(CategoricalPrior(probs=torch.full((6,), 1 / 6)), parts)
+    expected = MixtureSameFamily(Categorical(probs=torch.full((6,), 1 / 6)), parts)
     z = torch.randn(4, 5, 3)
     torch.testing.assert_close(prior(posterior).log_prob(z), expected.log_prob(z), rtol=1e-5, atol=1e-5)
 
 
 def test_a_vamp_prior_trains_the_encoder_that_it_is_given():
-    posterior, prior = GaussianPosterior(encoder, 3), VampPrior(components=6, image=IMAGE)
+    posterior, prior = GaussianPosterior(NETWORK, 3), VampPrior(components=6, image=IMAGE)
     prior(posterior).log_prob(torch.randn(5, 3)).sum().backward()
     assert all(parameter.grad.any() for parameter in posterior.parameters())
     assert len(list(prior.parameters())) == 1  # the pseudo-inputs, and no encoder of its own
 
 
 @pytest.mark.parametrize("count", [4, 20])
-def test_pseudo_inputs_begin_as_training_images(count):
+def test_pseudo_inputs_start_as_training_images(count):
     images = torch.rand(10, *IMAGE)
     prior = VampPrior(components=count, image=IMAGE)
     prior.start_from_images(images, torch.Generator().manual_seed(0))
-    distance = (prior.pseudo_inputs.detach()[:, None] - images[None]).flatten(2).abs().amax(2)
+    distance = (prior.images().detach()[:, None] - images[None]).flatten(2).abs().amax(2)
     nearest = distance.min(1)
     assert float(nearest.values.max()) < 0.021  # pixels of 0 and 1 are moved inwards a little
     assert len(set(nearest.indices.tolist())) == min(count, 10)
@@ -41,9 +40,9 @@ def test_pseudo_inputs_begin_as_training_images(count):
 @pytest.mark.parametrize("kind", [ChainPosterior, FlowPosterior])
 def test_a_vamp_prior_of_other_posteriors_is_the_mean_of_their_densities(kind):
     torch.manual_seed(0)
-    posterior, prior = kind(encoder, 3), VampPrior(components=4, image=IMAGE)
+    posterior, prior = kind(NETWORK, 3), VampPrior(components=4, image=IMAGE)
     z = torch.randn(2, 5, 3)
-    each = torch.stack([posterior(image[None]).log_prob(z) for image in prior.pseudo_inputs])
+    each = torch.stack([posterior(image[None]).log_prob(z) for image in prior.images()])
     expected = each.logsumexp(0) - torch.log(torch.tensor(4.0))
     torch.testing.assert_close(prior(posterior).log_prob(z), expected, rtol=1e-4, atol=1e-4)
     assert prior(posterior).sample((7,)).shape == (7, 3)
@@ -55,12 +54,12 @@ def test_a_mixture_prior_is_torchs():
     prior.log_weights.data.normal_()
     prior.log_scale.data.normal_()
     parts = Independent(Normal(prior.loc, prior.log_scale.exp()), 1)
-    expected = MixtureSameFamily(CategoricalPrior(logits=prior.log_weights), parts)
+    expected = MixtureSameFamily(Categorical(logits=prior.log_weights), parts)
     z = torch.randn(4, 3)
     torch.testing.assert_close(prior(None).log_prob(z), expected.log_prob(z), rtol=1e-5, atol=1e-5)
 
 
-def test_a_chained_prior_is_its_two_normals():
+def test_the_density_of_a_chain_prior_is_the_product_of_its_two_normals():
     torch.manual_seed(0)
     prior = ChainPrior(5, bottom=3)
     z = torch.randn(4, 6, 5)
@@ -77,16 +76,16 @@ def test_priors_have_one_event_and_no_batch(prior):
     assert p.log_prob(torch.randn(2, 4, 3)).shape == (2, 4)
 
 
-def test_choices_start_equally_likely():
-    torch.testing.assert_close(Choice(8)(None).probs, torch.full((8,), 1 / 8))
+def test_a_categorical_prior_starts_uniform():
+    torch.testing.assert_close(CategoricalPrior(8)(None).probs, torch.full((8,), 1 / 8))
 
 
 @pytest.mark.parametrize(("latent", "bottom"), [(1, None), (3, 3), (3, 0), (3, "two")])
-def test_layers_that_leave_nothing_are_refused(latent, bottom):
+def test_layers_without_latents_are_refused(latent, bottom):
     with pytest.raises(ValueError, match=r"latent|bottom"):
         ChainPrior(latent, bottom)
 
 
 @pytest.mark.parametrize(("latent", "top"), [(2, 1), (3, 1), (4, 1), (5, 1), (6, 2), (30, 10)])
-def test_a_third_of_the_code_is_on_top(latent, top):
+def test_by_default_a_third_of_the_latents_is_in_the_upper_layer(latent, top):
     assert ChainPrior(latent).top.loc.shape == (top,)

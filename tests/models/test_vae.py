@@ -1,4 +1,4 @@
-"""The waist against closed forms: probabilistic PCA, an independent ELBO, invariances."""
+"""Inference and the VAE against closed forms: probabilistic PCA, an independent ELBO, invariances."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_elbo_equals_an_independent_formula():
     torch.manual_seed(1)
     loss = ELBO(samples=2)(model(x, 2), 0.5)
 
-    # By hand, in numpy and float64.
+    # The same formula in numpy and float64.
     first, second = (layer for layer in model.posterior.network[1] if isinstance(layer, nn.Linear))
     third, fourth = (layer for layer in model.likelihood.network[0] if isinstance(layer, nn.Linear))
     weights = [(w.weight.detach().double().numpy(), w.bias.detach().double().numpy()) for w in
@@ -69,7 +69,7 @@ def test_the_loss_of_an_image_does_not_depend_on_its_batch(images):
     torch.testing.assert_close(whole, pieces, rtol=1e-12, atol=1e-12)
 
 
-def test_a_latent_that_the_model_does_not_use_costs_no_nats(images):
+def test_an_unused_latent_costs_no_nats(images):
     """Sums, not means, over latents: adding one whose posterior is the prior changes neither rate nor ELBO."""
     small, _ = probabilistic_pca(images, 2)
     q = small.encode(images)
@@ -82,7 +82,7 @@ def test_a_latent_that_the_model_does_not_use_costs_no_nats(images):
     torch.testing.assert_close(kl_divergence(wider, prior), kl_divergence(q, narrow_prior))
 
 
-def test_samples_have_the_shapes_of_images_and_codes():
+def test_samples_have_the_shapes_of_latents_and_images():
     z, px = vae().sample(5)
     assert z.shape == (5, 3)
     assert px.mean.shape == (5, *IMAGE)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from vaelab.evaluation.metrics import CURVES
 from vaelab.plots import image_grids, latent_charts, style, training_curves
 
 
@@ -71,10 +72,10 @@ def test_names_of_rows_are_whole(name):
     assert left_margin(picture) > 2
 
 
-def test_codes_have_a_colour_and_a_name_for_each_label():
+def test_a_scatter_has_a_colour_and_a_name_for_each_label():
     torch.manual_seed(0)
     labels = torch.arange(300) % 3
-    figure = latent_charts.codes(torch.randn(300, 2) + 10 * labels[:, None], labels, "title", ("pca 1", "pca 2"))
+    figure = latent_charts.scatter(torch.randn(300, 2) + 10 * labels[:, None], labels, "title", ("pca 1", "pca 2"))
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["0", "1", "2"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("pca 1", "pca 2")
@@ -84,15 +85,19 @@ def test_codes_have_a_colour_and_a_name_for_each_label():
     assert len({tuple(dots.get_facecolor()[0]) for dots in axes.collections}) == 3
 
 
-def test_many_labels_fit_beside_the_codes():
+def test_many_labels_fit_beside_the_scatter():
     labels = torch.arange(62)
-    picture = style.pixels(latent_charts.codes(torch.randn(62, 2), labels))
+    picture = style.pixels(latent_charts.scatter(torch.randn(62, 2), labels))
     assert (picture[:, -2:] == 255).all()
 
 
 def test_kl_bars_have_the_linear_model_s_beside_them():
-    (axes,) = latent_charts.kl_bars([3.0, 2.0, 0.1], [2.5, 1.0, 0.0]).axes
+    (axes,) = latent_charts.kl_bars([2.0, 0.1, 3.0], [2.5, 1.0, 0.0]).axes
     assert [bar.get_height() for bar in axes.patches] == [3.0, 2.0, 0.1]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["z2", "z0", "z1"]
+    assert (
+        "probabilistic PCA" in axes.get_legend().get_texts()[0].get_text() + axes.get_legend().get_texts()[1].get_text()
+    )
     assert list(axes.lines[0].get_ydata()) == [2.5, 1.0, 0.0]
     (axes,) = latent_charts.kl_bars([1.0]).axes
     assert axes.get_legend() is None
@@ -105,7 +110,7 @@ def test_kl_over_training_ends_in_falling_order():
 
 
 def test_the_spread_s_histogram_counts_every_image_and_latent():
-    (axes,) = latent_charts.spread(torch.rand(50, 4)).axes
+    (axes,) = latent_charts.std_histogram(torch.rand(50, 4)).axes
     assert sum(bar.get_height() for bar in axes.patches) == 200
 
 
@@ -143,14 +148,13 @@ def test_titles_stay_within_the_picture(title):
 
 
 HISTORY = {
-    name: {"train": ([0.5, 1.0, 1.5, 2.0], [9.0, 5.0, 4.0, 3.0]), "val": ([1.0, 2.0], [5.5, 3.5])}
-    for name in curves.CURVES
+    name: {"train": ([0.5, 1.0, 1.5, 2.0], [9.0, 5.0, 4.0, 3.0]), "val": ([1.0, 2.0], [5.5, 3.5])} for name in CURVES
 }
 
 
 def test_curves_have_a_panel_each_with_both_splits():
     figure = training_curves.curves(HISTORY, "run")
-    assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == list(curves.CURVES)
+    assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == list(CURVES)
     for axes in figure.axes:
         assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "val"]
         assert axes.get_xlabel() == "epoch"
@@ -165,5 +169,5 @@ def test_curves_of_an_autoencoder_without_validation():
 
 def test_history_is_read_from_metrics(finished):
     history = training_curves.read_history(finished / "metrics.csv")
-    assert set(history) == {*curves.CURVES, "posterior_std"}
+    assert set(history) == {*CURVES, "posterior_std"}
     assert history["elbo"]["val"][0] == [1.0, 2.0]

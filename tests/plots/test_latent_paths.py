@@ -12,9 +12,9 @@ FIRST, LAST = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])
 
 @pytest.mark.parametrize("way", [latent_paths.linear, latent_paths.spherical])
 def test_a_way_begins_and_ends_at_its_codes(way):
-    codes = way(FIRST, LAST, 7)
-    assert codes.shape == (7, 3)
-    torch.testing.assert_close(codes[[0, -1]], torch.stack([FIRST, LAST]), atol=1e-6, rtol=0)
+    latents = way(FIRST, LAST, 7)
+    assert latents.shape == (7, 3)
+    torch.testing.assert_close(latents[[0, -1]], torch.stack([FIRST, LAST]), atol=1e-6, rtol=0)
 
 
 def test_the_straight_way_has_equal_steps_and_the_arc_equal_angles():
@@ -41,8 +41,8 @@ def test_the_arc_keeps_the_length_that_the_straight_way_loses():
 
 
 def test_a_traversal_changes_one_latent():
-    codes = latent_paths.traversal(FIRST, 1, torch.tensor([-2.0, 0.0, 2.0]))
-    torch.testing.assert_close(codes, torch.tensor([[3.0, -2, 0], [3, 0, 0], [3, 2, 0]]))
+    latents = latent_paths.traversal(FIRST, 1, torch.tensor([-2.0, 0.0, 2.0]))
+    torch.testing.assert_close(latents, torch.tensor([[3.0, -2, 0], [3, 0, 0], [3, 2, 0]]))
     assert FIRST[1] == 0
 
 

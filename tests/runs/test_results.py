@@ -1,9 +1,12 @@
+"""results.json, and the directory that it lies in."""
+
 import json
 
 import pytest
 
 from vaelab import files
-from vaelab.runs import directory, results
+from vaelab.runs.directory import claim, keep_aside, release
+from vaelab.runs.results import add_evaluation, missing_parts, read_results
 
 
 def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -18,29 +21,29 @@ def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_a_directory_is_claimed_once(tmp_path):
     directory = tmp_path / "a" / "run"
-    directory.claim(directory, resumes=False)
-    directory.claim(directory, resumes=False)  # still empty
+    claim(directory, resumes=False)
+    claim(directory, resumes=False)  # still empty
     (directory / "metrics.csv").touch()
     with pytest.raises(ValueError, match=r"exists already.*delete it"):
-        directory.claim(directory, resumes=False)
-    directory.claim(directory, resumes=True)
+        claim(directory, resumes=False)
+    claim(directory, resumes=True)
     assert [file.name for file in directory.iterdir()] == ["metrics.csv"]
 
 
-def test_release_removes_nothing_of_anybody(tmp_path):
+def test_release_removes_no_file_of_others(tmp_path):
     directory = tmp_path / "outputs" / "runs" / "run"
     directory.mkdir(parents=True)
     (tmp_path / "outputs" / "README.md").touch()
-    directory.release(directory)
+    release(directory)
     assert [file.name for file in (tmp_path / "outputs").iterdir()] == ["README.md"]
 
 
 def test_earlier_results_are_kept_under_a_number(tmp_path):
     for number in (1, 2):
         files.write_json(tmp_path / "results.json", {"number": number})
-        directory.keep_aside(tmp_path / "results.json")
+        keep_aside(tmp_path / "results.json")
         assert f'"number": {number}' in (tmp_path / f"results.before-{number}.json").read_text()
-    directory.keep_aside(tmp_path / "results.json")  # nothing to set aside
+    keep_aside(tmp_path / "results.json")  # nothing to keep
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -49,4 +52,13 @@ def test_reading_results_that_are_none(tmp_path, content, says):
     if content is not None:
         (tmp_path / "results.json").write_text(content)
     with pytest.raises(ValueError, match=says):
-        results.read_results(tmp_path)
+        read_results(tmp_path)
+
+
+def test_a_part_of_the_evaluation_that_failed_counts_as_missing(tmp_path):
+    files.write_json(tmp_path / "results.json", {"status": "completed"})
+    add_evaluation(tmp_path, "latents", {"active_units": 2})
+    add_evaluation(tmp_path, "probes", {"error": "RuntimeError: out of memory"})
+    add_evaluation(tmp_path, "aggregate", {"lacking": "its latents are discrete"})
+    config = {"evaluation": {"parts": ["latents", "aggregate", "probes", "likelihood"]}}
+    assert missing_parts(read_results(tmp_path), config) == ["probes", "likelihood"]

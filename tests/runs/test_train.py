@@ -1,4 +1,4 @@
-"""Whole runs of train.py as a process: what they leave, resuming bit by bit, several processes."""
+"""Whole runs of train.py: what they leave, resuming bit by bit, several processes."""
 
 import csv
 import json
@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SMALL, start, train
+from conftest import ROOT, SMALL, start, train, train_here
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -76,8 +77,8 @@ def test_results_say_what_the_run_was_and_reached(finished):
     assert written["versions"]["torch"] == torch.__version__
 
 
-PICTURES = {
-    "samples", "ranked_samples", "reconstructions", "interpolation", "traversal", "codes", "kl_per_latent",
+PLOTS = {
+    "samples", "ranked_samples", "reconstructions", "interpolation", "traversal", "latent_means", "kl_per_latent",
     "kl_over_training", "posterior_std", "hardest_and_easiest", "curves",
 }  # fmt: skip
 
@@ -89,7 +90,7 @@ def test_the_directory_holds_what_the_readme_lists(finished):
     assert events
     assert left - events == {
         ".hydra/config.yaml", ".hydra/overrides.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt",
-        *(f"figures/{name}.png" for name in PICTURES), "metrics.csv", "results.json", "train.log",
+        *(f"figures/{name}.png" for name in PLOTS), "metrics.csv", "results.json", "train.log",
     }  # fmt: skip
     log = (finished / "train.log").read_text()
     assert log.count("epoch   ") == 2
@@ -99,19 +100,19 @@ def test_the_directory_holds_what_the_readme_lists(finished):
 
 def test_metrics_of_every_epoch_in_nats(finished):
     rows = metrics(finished)
-    val = [row for row in rows if row["val/elbo"]]
+    val = [row for row in rows if row["elbo/val"]]
     assert [float(row["epoch"]) for row in val] == [1, 2]
     assert [int(row["step"]) for row in val] == [8, 16]
-    assert float(val[1]["val/elbo"]) > float(val[0]["val/elbo"])
-    training = [row for row in rows if row["train/loss"]]
+    assert float(val[1]["elbo/val"]) > float(val[0]["elbo/val"])
+    training = [row for row in rows if row["loss/train"]]
     assert [int(row["step"]) for row in training] == [4, 8, 12, 16]
     for row in training:
-        assert float(row["train/elbo"]) == pytest.approx(-float(row["train/rate"]) - float(row["train/distortion"]))
+        assert float(row["elbo/train"]) == pytest.approx(-float(row["rate/train"]) - float(row["distortion/train"]))
 
 
-def test_pictures_are_pictures(finished):
+def test_plots_are_not_blank(finished):
     sizes = {}
-    for name in PICTURES:
+    for name in PLOTS:
         pixels = np.asarray(Image.open(finished / "figures" / f"{name}.png").convert("L"))
         assert pixels.std() > 20, name
         sizes[name] = pixels.shape
@@ -119,16 +120,24 @@ def test_pictures_are_pictures(finished):
     assert sizes["reconstructions"][0] >= 2 * 3 * 28
 
 
-def test_tensorboard_finds_curves_pictures_and_hparams(finished):
+def test_tensorboard_finds_curves_plots_and_hparams(finished):
     events = EventAccumulator(str(finished), size_guidance={"images": 0, "scalars": 0, "histograms": 0})
     events.Reload()
     tags = events.Tags()
-    assert {"train/loss", "train/elbo", "val/elbo", "val/rate", "val/distortion", "beta", "lr"} <= set(tags["scalars"])
+    assert {
+        "loss/train",
+        "elbo/train",
+        "elbo/val",
+        "rate/val",
+        "distortion/val",
+        "schedule/beta",
+        "schedule/lr",
+    } <= set(tags["scalars"])
     assert "hp_metric" not in tags["scalars"]
-    assert set(tags["images"]) == {f"pictures/{name}" for name in PICTURES}
-    assert [image.step for image in events.Images("pictures/samples")] == [8, 16]
-    assert [image.step for image in events.Images("pictures/codes")] == [16]
-    assert [histogram.step for histogram in events.Histograms("kl_per_latent")] == [8, 16]
+    assert set(tags["images"]) == {f"plots/{name}" for name in PLOTS}
+    assert [image.step for image in events.Images("plots/samples")] == [8, 16]
+    assert [image.step for image in events.Images("plots/latent_means")] == [16]
+    assert not tags["histograms"]
     assert not [tag for tag in tags["scalars"] if tag.startswith(("kl/", "epoch"))]
     for tag in ("test/elbo", "test/nll", "test/rate"):
         assert events.Scalars(tag)[-1].value == pytest.approx(results(finished)["test"][tag[5:]], rel=1e-5)
@@ -136,30 +145,31 @@ def test_tensorboard_finds_curves_pictures_and_hparams(finished):
 
 
 def test_the_best_weights_are_those_that_are_tested(finished):
-    rows = [row for row in metrics(finished) if row["val/elbo"]]
-    best = max(rows, key=lambda row: float(row["val/elbo"]))
+    rows = [row for row in metrics(finished) if row["elbo/val"]]
+    best = max(rows, key=lambda row: float(row["elbo/val"]))
     checkpoint = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint["epoch"] + 1 == float(best["epoch"])
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_does_not(finished, tmp_path):
-    for name, seed in (("again", 0), ("other", 1)):
-        status, out, err = train(tmp_path, *SMALL, f"name={name}", f"seed={seed}")
-        assert status == 0, out + err
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(command, finished, tmp_path):
+    """The first in a process of its own, as a user starts it."""
+    for run, name, seed in ((partial(train, tmp_path), "again", 0), (command, "other", 1)):
+        status, out, err = run(*SMALL, f"name={name}", f"seed={seed}")
+        assert (status, err) == (0, ""), out + err
     again, other = tmp_path / "outputs/runs/again", tmp_path / "outputs/runs/other"
     assert same(weights(finished), weights(again))
     assert results(finished)["test"] == results(again)["test"]
     assert not same(weights(finished), weights(other))
 
 
-def test_an_autoencoder_leaves_the_same_but_a_bound(tmp_path):
-    status, out, err = train(tmp_path, *SMALL, "model=ae", "name=ae", "data.val=0")
+def test_an_autoencoder_leaves_the_same_except_a_bound(command, tmp_path):
+    status, out, err = command(*SMALL, "model=ae", "name=ae", "data.val=0")
     assert status == 0, out + err
     written = results(tmp_path / "outputs/runs/ae")
     assert set(written["test"]) == {"loss", "distortion", "mse"}
     assert (written["model"], written["loss"], written["beta"]) == ("ae", "reconstruction", None)
     assert {path.name for path in (tmp_path / "outputs/runs/ae/figures").iterdir()} == {
-        f"{name}.png" for name in PICTURES
+        f"{name}.png" for name in PLOTS
         if name not in ("ranked_samples", "kl_per_latent", "kl_over_training", "posterior_std")
     }  # fmt: skip
     assert not (tmp_path / "outputs/runs/ae/checkpoints/best.ckpt").exists()
@@ -177,12 +187,12 @@ def test_pca_needs_no_epoch_and_leaves_what_the_others_do(command, tmp_path):
     test = written["test"]
     assert test["nll_stderr"] < 1e-3
     assert abs(test["gap"]) < 0.5  # the ELBO's codes are drawn; their mean is exact
-    drawn = PICTURES - {"curves", "kl_over_training"}
+    drawn = PLOTS - {"curves", "kl_over_training"}
     assert {path.stem for path in (run / "figures").iterdir()} == drawn
     assert weights(run)["model.stretch"].shape == (4,)
     events = EventAccumulator(str(run), size_guidance={"images": 0})
     events.Reload()
-    assert set(events.Tags()["images"]) == {f"pictures/{name}" for name in drawn}
+    assert set(events.Tags()["images"]) == {f"plots/{name}" for name in drawn}
     status, _, err = command("ckpt=outputs/runs/pca/checkpoints/last.ckpt")
     assert status == 1
     assert "closed form has nothing to go on with" in err
@@ -258,13 +268,13 @@ def test_the_best_weights_are_best_by_what_they_are_trained_for(command, tmp_pat
     if chosen_by is None:
         assert tested == {"checkpoint": "last", "epoch": 3}
         return
-    values = {float(row["epoch"]): float(row[f"val/{chosen_by}"]) for row in metrics(run) if row[f"val/{chosen_by}"]}
+    values = {float(row["epoch"]): float(row[f"{chosen_by}/val"]) for row in metrics(run) if row[f"{chosen_by}/val"]}
     choose = min if chosen_by == "distortion" else max
     assert tested == {"checkpoint": "best", "epoch": choose(values, key=values.get)}
 
 
-def test_bf16_trains_and_is_measured_in_full_precision(tmp_path):
-    status, out, err = train(tmp_path, *SMALL, "trainer.precision=bf16-mixed", "name=b")
+def test_bf16_trains_and_is_measured_in_full_precision(command, tmp_path):
+    status, out, err = command(*SMALL, "trainer.precision=bf16-mixed", "name=b")
     assert status == 0, out + err
     test = results(tmp_path / "outputs/runs/b")["test"]
     assert results(tmp_path / "outputs/runs/b")["precision"] == "bf16-mixed"
@@ -273,7 +283,7 @@ def test_bf16_trains_and_is_measured_in_full_precision(tmp_path):
 
 # ---- resuming ------------------------------------------------------------------------------------------------
 
-# Dynamic binarisation, a warm-up and several epochs: order, noise and schedules all have something to forget.
+# Dynamic binarisation, a warm-up and several epochs: order, noise and schedules all depend on the step.
 LONG = (*SMALL, "epochs=5", "data.train=2048", "data.batch_size=8", "data.binarize=dynamic", "beta=linear", "lr=cosine")
 
 
@@ -296,12 +306,12 @@ def stop_in_epoch(folder: Path, name: str, epoch: int, how: int, *options: str) 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    status, out, err = train(folder, *LONG, "name=run")
-    assert status == 0, out + err
+    status, out, err = train_here(folder, *LONG, "name=run")
+    assert (status, err) == (0, ""), out + err
     return folder / "outputs" / "runs" / "run"
 
 
-def test_a_killed_run_goes_on_to_the_very_same_weights(undisturbed, tmp_path):
+def test_a_killed_run_resumes_to_exactly_the_same_weights(command, undisturbed, tmp_path):
     run = tmp_path / "outputs" / "runs" / "run"
     assert stop_in_epoch(tmp_path, "run", 3, signal.SIGKILL)[0] == -signal.SIGKILL
     assert not (run / "results.json").exists()
@@ -309,7 +319,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(undisturbed, tmp_path):
     done = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1
     assert 2 <= done < 5
 
-    status, out, err = train(tmp_path, "ckpt=outputs/runs/run/checkpoints/last.ckpt")
+    status, out, err = command("ckpt=outputs/runs/run/checkpoints/last.ckpt")
     assert status == 0, out + err
     assert f"epoch {done + 1:3d}/5" in out
     assert f"epoch {done:3d}/5" not in out
@@ -323,21 +333,21 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(undisturbed, tmp_path):
     assert metrics(run) == metrics(undisturbed)  # each row once
     events = EventAccumulator(str(run), size_guidance={"scalars": 0})
     events.Reload()
-    steps = [scalar.step for scalar in events.Scalars("train/loss")]
-    assert steps == [int(row["step"]) for row in metrics(run) if row["train/loss"]]
+    steps = [scalar.step for scalar in events.Scalars("loss/train")]
+    assert steps == [int(row["step"]) for row in metrics(run) if row["loss/train"]]
 
 
 def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):
-    """The oracle for the schedules above: computed from the step alone."""
+    """The oracle: the schedules, computed from the step alone."""
     from vaelab.training.schedules import CosineRate, Linear
 
     beta, rate = Linear(1.0, 0.25), CosineRate(0.03)
     steps = results(undisturbed)["steps"]
     for row in metrics(undisturbed):
-        if row["beta"]:
+        if row["schedule/beta"]:
             step = int(row["step"]) - 1
-            assert float(row["beta"]) == pytest.approx(beta(step, steps))
-            assert float(row["lr"]) == pytest.approx(8e-3 * rate(step, steps))
+            assert float(row["schedule/beta"]) == pytest.approx(beta(step, steps))
+            assert float(row["schedule/lr"]) == pytest.approx(8e-3 * rate(step, steps))
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "ddp_cpu"])
@@ -346,18 +356,18 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, accelerator, how)
     status, out, err = stop_in_epoch(tmp_path, "run", 2, how, f"accelerator={accelerator}")
     assert status == 1, out + err
     assert "Traceback" not in err
-    # A process that gloo's threads die in may have its own last word before.
+    # A process whose gloo threads are killed may print a line of its own before.
     assert err.splitlines()[-1] == (
         "error: interrupted; go on with: python train.py ckpt=outputs/runs/run/checkpoints/last.ckpt"
     )
     assert not (tmp_path / "outputs/runs/run/results.json").exists()
 
 
-def test_a_run_knows_its_best_weights_after_it_went_on(finished, tmp_path):
+def test_a_run_knows_its_best_weights_after_a_resume(command, finished, tmp_path):
     """Without a step the bound stays what it was: the record must not pass to weights that are not better."""
     run = tmp_path / "elsewhere" / "small"  # also where the directory was moved
     shutil.copytree(finished, run)
-    status, out, err = train(tmp_path, f"ckpt={run}/checkpoints/last.ckpt", "epochs=3", "optimizer.lr=0", "lr=constant")
+    status, out, err = command(f"ckpt={run}/checkpoints/last.ckpt", "epochs=3", "optimizer.lr=0", "lr=constant")
     assert status == 0, out + err
     epochs = {
         name: torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("best", "last")
@@ -365,21 +375,21 @@ def test_a_run_knows_its_best_weights_after_it_went_on(finished, tmp_path):
     assert epochs == {"best": 1, "last": 2}
 
 
-def test_the_best_and_not_the_last_weights_are_tested(tmp_path):
+def test_the_best_and_not_the_last_weights_are_tested(command, tmp_path):
     overfits = ("data.train=64", "data.batch_size=8", "epochs=40", "lr=constant", "data.val=400")
     for which in ("best", "last"):
-        status, out, err = train(tmp_path, *SMALL, *overfits, f"evaluation.checkpoint={which}", f"name={which}")
+        status, out, err = command(*SMALL, *overfits, f"evaluation.checkpoint={which}", f"name={which}")
         assert status == 0, out + err
     best, last = (results(tmp_path / "outputs/runs" / which)["test"] for which in ("best", "last"))
-    rows = [float(row["val/elbo"]) for row in metrics(tmp_path / "outputs/runs/best") if row["val/elbo"]]
+    rows = [float(row["elbo/val"]) for row in metrics(tmp_path / "outputs/runs/best") if row["elbo/val"]]
     assert max(rows) > rows[-1] + 1
     assert best["elbo"] > last["elbo"] + 1
 
 
-def test_a_sweeps_directory_can_be_gone_on_from(finished, tmp_path):
+def test_a_run_resumes_from_the_directory_of_a_sweeps_job(command, finished, tmp_path):
     run = tmp_path / "sweep" / "beta.weight=0.5,latent=4"
     shutil.copytree(finished, run)
-    status, out, err = train(tmp_path, "ckpt=sweep/beta.weight=0.5,latent=4/checkpoints/last.ckpt", "epochs=3")
+    status, out, err = command("ckpt=sweep/beta.weight=0.5,latent=4/checkpoints/last.ckpt", "epochs=3")
     assert status == 0, out + err
     assert results(run)["steps"] == 24
 
@@ -400,7 +410,7 @@ def test_ctrl_c_ends_a_multirun(tmp_path):
     assert not (tmp_path / "s/3").exists()
 
 
-def test_nobody_reading_does_not_stop_a_run(tmp_path):
+def test_a_closed_output_does_not_stop_a_run(tmp_path):
     process = start(tmp_path, *SMALL, "name=piped")
     process.stdout.readline()
     process.stdout.close()
@@ -411,43 +421,43 @@ def test_nobody_reading_does_not_stop_a_run(tmp_path):
     assert results(tmp_path / "outputs/runs/piped")["status"] == "completed"
 
 
-def test_a_run_that_was_killed_before_its_test_is_tested(finished, tmp_path):
+def test_a_run_that_was_killed_before_its_test_is_tested(command, finished, tmp_path):
     run = tmp_path / "outputs" / "runs" / "small"
     shutil.copytree(finished, run)
     (run / "results.json").unlink()
-    status, out, err = train(tmp_path, "ckpt=outputs/runs/small/checkpoints/last.ckpt")
+    status, out, err = command("ckpt=outputs/runs/small/checkpoints/last.ckpt")
     assert status == 0, out + err
     assert results(run)["test"] == results(finished)["test"]
     assert metrics(run) == metrics(finished)
 
 
-def test_a_run_goes_on_with_another_learning_rate(finished, tmp_path):
+def test_a_run_resumes_with_another_learning_rate(command, finished, tmp_path):
     run = tmp_path / "outputs" / "runs" / "small"
     shutil.copytree(finished, run)
-    status, out, err = train(
-        tmp_path, "ckpt=outputs/runs/small/checkpoints/last.ckpt", "epochs=4", "optimizer.lr=1e-6", "lr=constant"
+    status, out, err = command(
+        "ckpt=outputs/runs/small/checkpoints/last.ckpt", "epochs=4", "optimizer.lr=1e-6", "lr=constant"
     )
     assert status == 0, out + err
-    rates = [float(row["lr"]) for row in metrics(run) if row["lr"]]
+    rates = [float(row["schedule/lr"]) for row in metrics(run) if row["schedule/lr"]]
     assert set(rates[4:]) == {1e-6}
     assert len(rates) == 8
 
 
-def test_a_run_branches_off_into_a_directory_of_its_own(finished, tmp_path):
+def test_a_run_branches_off_into_a_directory_of_its_own(command, finished, tmp_path):
     run = tmp_path / "outputs" / "runs" / "small"
     shutil.copytree(finished, run)
     before = (run / "results.json").read_bytes(), (run / "checkpoints" / "last.ckpt").read_bytes()
-    status, out, err = train(tmp_path, "ckpt=outputs/runs/small/checkpoints/best.ckpt", "epochs=3", "name=branch")
+    status, out, err = command("ckpt=outputs/runs/small/checkpoints/best.ckpt", "epochs=3", "name=branch")
     assert status == 0, out + err
     assert results(tmp_path / "outputs/runs/branch")["name"] == "branch"
     assert results(tmp_path / "outputs/runs/branch")["latent"] == 4
     assert before == ((run / "results.json").read_bytes(), (run / "checkpoints" / "last.ckpt").read_bytes())
 
 
-def test_a_complete_run_goes_on_for_more_epochs_and_keeps_its_old_results(finished, tmp_path):
+def test_a_complete_run_resumes_for_more_epochs_and_keeps_its_old_results(command, finished, tmp_path):
     run = tmp_path / "outputs" / "runs" / "small"
     shutil.copytree(finished, run)
-    status, out, err = train(tmp_path, "ckpt=outputs/runs/small/checkpoints/last.ckpt", "epochs=3")
+    status, out, err = command("ckpt=outputs/runs/small/checkpoints/last.ckpt", "epochs=3")
     assert status == 0, out + err
     assert results(run)["epochs"] == 3
     assert results(run)["steps"] == 24
@@ -472,12 +482,12 @@ def test_two_processes_reach_what_one_does(undisturbed, tmp_path):
     assert len(list(run.glob("results*.json"))) == 1
 
 
-def test_two_processes_take_the_very_steps_of_one_where_there_is_no_noise(tmp_path):
+def test_two_processes_take_the_same_steps_as_one_where_there_is_no_noise(command, tmp_path):
     """An auto-encoder draws nothing: the same order, split in two, has the same gradients up to rounding."""
     trained = []
-    for name, accelerator in (("one", "cpu"), ("two", "ddp_cpu")):
-        status, out, err = train(
-            tmp_path, *SMALL[:-1], "model=ae", f"accelerator={accelerator}", f"name={name}", "optimizer.lr=1e-4"
+    for run, name, accelerator in ((command, "one", "cpu"), (partial(train, tmp_path), "two", "ddp_cpu")):
+        status, out, err = run(
+            *SMALL[:-1], "model=ae", f"accelerator={accelerator}", f"name={name}", "optimizer.lr=1e-4"
         )
         assert status == 0, out + err
         trained.append(tmp_path / "outputs" / "runs" / name)
@@ -503,11 +513,11 @@ def test_a_multirun_of_two_processes_each(tmp_path):
     [("model=pca", "network.hidden=[]"), ("prior=vamp", "prior.components=8", "optimizer.lr=0")],
     ids=lambda words: words[0],
 )
-def test_models_that_begin_from_images_do_so_in_every_process(tmp_path, words):
-    """Without a step taken, what was begun with is what is tested."""
+def test_models_that_start_from_images_do_so_in_every_process(command, tmp_path, words):
+    """Without a step, the first weights are tested."""
     tested = []
-    for name, accelerator in (("one", "cpu"), ("two", "ddp_cpu")):
-        status, out, err = train(tmp_path, *SMALL, *words, f"accelerator={accelerator}", "epochs=1", f"name={name}")
+    for run, name, accelerator in ((command, "one", "cpu"), (partial(train, tmp_path), "two", "ddp_cpu")):
+        status, out, err = run(*SMALL, *words, f"accelerator={accelerator}", "epochs=1", f"name={name}")
         assert status == 0, out + err
         tested.append(results(tmp_path / "outputs" / "runs" / name)["test"])
     assert tested[1]["mse"] == pytest.approx(tested[0]["mse"], rel=1e-5)
@@ -538,10 +548,15 @@ def test_help_waits_for_no_heavy_import():
     assert done.returncode == 0, done.stderr
 
 
-def test_cfg_job_prints_the_whole_configuration(tmp_path):
-    status, out, err = train(tmp_path, "--cfg", "job", "likelihood=gaussian")
+def test_cfg_job_prints_the_whole_configuration(command, tmp_path):
+    status, out, err = command("--cfg", "job", "likelihood=gaussian")
     assert (status, err) == (0, "")
-    for words in ("latent: 20", "_target_: vaelab.conditionals.GaussianLikelihood", "sigma: 1.0", "batch_size: 512"):
+    for words in (
+        "latent: 20",
+        "_target_: vaelab.models.likelihoods.GaussianLikelihood",
+        "sigma: 1.0",
+        "batch_size: 512",
+    ):
         assert words in out
     assert not list(tmp_path.iterdir())
 
@@ -575,8 +590,8 @@ def test_a_run_in_a_terminal_shows_a_bar(tmp_path):
 
 @pytest.mark.engine
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_networks_compute_the_same(finished, tmp_path):
-    status, out, err = train(tmp_path, *SMALL, "name=compiled", "trainer.compile=default")
+def test_compiled_networks_compute_the_same(command, finished, tmp_path):
+    status, out, err = command(*SMALL, "name=compiled", "trainer.compile=default")
     assert status == 0, out + err
     test, expected = (results(run)["test"] for run in (tmp_path / "outputs/runs/compiled", finished))
     assert {name: test[name] for name in ("elbo", "rate", "mse")} == pytest.approx(

@@ -1,17 +1,15 @@
-"""`python train.py -m ...`: every multirun ends in an answer, and the same command again goes on with it."""
+"""`python train.py -m ...`: every multirun ends with a report, and the same command resumes it."""
 
 import csv
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-import torch
-from conftest import ROOT, SMALL, start, train, train_py
+from conftest import SMALL, start, train, train_here
+from sweep_files import jobs, same_outcome, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vaelab.cli.arguments import with_sweep_directory
@@ -24,37 +22,12 @@ from vaelab.training import checkpoints
 SWEEP = ("-m", *SMALL, "evaluation.parts=[latents]", "latent=2,3", "name=s")
 
 
-def jobs(sweep: Path) -> dict[str, Path]:
-    """By the latent size."""
-    found = (path.parent for path in sweep.glob(f"*/{RESULTS}"))
-    return {str(read_results(job)["latent"]): job for job in found}
-
-
-def outcome(job: Path) -> tuple[dict, dict[str, torch.Tensor]]:
-    """What a job reached: its figures, and its last weights."""
-    found = read_results(job)
-    last = torch.load(job / LAST, weights_only=True)
-    latents = {name: value for name, value in found["evaluation"]["latents"].items() if name != "time_s"}
-    return {"test": found["test"], "validation": found["validation"], "latents": latents}, last["state_dict"]
-
-
-def same_outcome(left: Path, right: Path) -> bool:
-    (figures, weights), (others, other_weights) = outcome(left), outcome(right)
-    return figures == others and all(torch.equal(weights[key], other_weights[key]) for key in weights)
-
-
-def table(sweep: Path) -> list[dict[str, str]]:
-    with (sweep / "sweep.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
-    """The directory of a sweep that nothing happened to."""
+    """The directory of a sweep that nothing interrupted."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    status, out, err = train(folder, *SWEEP)
-    assert status == 0, out + err
-    assert err == ""
+    status, out, err = train_here(folder, *SWEEP)
+    assert (status, err) == (0, ""), out + err
     return folder / "outputs" / "sweeps" / "s"
 
 
@@ -64,12 +37,12 @@ def sweep(undisturbed, tmp_path) -> Path:
     return Path(shutil.copytree(undisturbed, tmp_path / "outputs" / "sweeps" / "s"))
 
 
-# ---- the answer ------------------------------------------------------------------------------------------------
+# ---- the report ------------------------------------------------------------------------------------------------
 
 
-def test_a_multirun_ends_with_tables_pictures_and_an_atlas(undisturbed):
+def test_a_multirun_ends_with_tables_plots_and_a_sample_grid(undisturbed):
     assert {"sweep.csv", "sweep.md", "sweep.json", "figures"} <= {path.name for path in undisturbed.iterdir()}
-    assert {path.stem for path in (undisturbed / "figures").iterdir()} == {"rate_distortion", "heat_maps", "atlas"}
+    assert {path.stem for path in (undisturbed / "figures").iterdir()} == {"rate_distortion", "lines", "sample_grid"}
     rows = table(undisturbed)
     assert [row["latent"] for row in rows] == ["2", "3"]
     for row in rows:
@@ -78,35 +51,34 @@ def test_a_multirun_ends_with_tables_pictures_and_an_atlas(undisturbed):
     assert len(list(undisturbed.glob("events.out.tfevents.*"))) == 1
 
 
-def test_results_say_what_validation_found_of_the_tested_weights(undisturbed):
+def test_results_have_the_validation_metrics_of_the_tested_weights(undisturbed):
     for job in jobs(undisturbed).values():
         found = read_results(job)
         with (job / "metrics.csv").open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["val/elbo"]]
+            rows = [row for row in csv.DictReader(file) if row["elbo/val"]]
         tested = next(row for row in rows if float(row["epoch"]) == found["tested"]["epoch"])
-        assert found["validation"]["elbo"] == float(tested["val/elbo"])
-        assert found["validation"]["elbo"] == max(float(row["val/elbo"]) for row in rows)
+        assert found["validation"]["elbo"] == float(tested["elbo/val"])
+        assert found["validation"]["elbo"] == max(float(row["elbo/val"]) for row in rows)
 
 
-def test_the_report_can_be_made_anew(undisturbed, tmp_path):
+def test_the_report_can_be_made_again(script, undisturbed, tmp_path):
     before = (undisturbed / "sweep.csv").read_bytes()
-    report = [sys.executable, str(ROOT / "scripts" / "report.py"), str(undisturbed)]
-    done = subprocess.run([*report, "--to", str(tmp_path / "r")], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "2 jobs, 2 completed" in done.stdout
+    status, out, err = script("report", undisturbed, "--to", tmp_path / "r")
+    assert (status, err) == (0, "")
+    assert "2 jobs, 2 completed" in out
     assert (tmp_path / "r" / "sweep.csv").read_bytes() == before
-    assert (tmp_path / "r" / "figures" / "atlas.png").is_file()
+    assert (tmp_path / "r" / "figures" / "sample_grid.png").is_file()
 
 
 # ---- the same command again ------------------------------------------------------------------------------------
 
 
-def test_what_is_complete_is_skipped_and_a_longer_axis_adds_what_is_missing(command, sweep):
+def test_complete_jobs_are_skipped_and_a_longer_axis_adds_jobs(command, sweep):
     before = {name: (job / RESULTS).stat().st_mtime_ns for name, job in jobs(sweep).items()}
     status, out, err = command(*SWEEP, "latent=2,3,4")
     assert (status, err) == (0, "")
     assert out.count("complete already") == 2
-    assert out.count(": begins") == 1
+    assert out.count(": starts") == 1
     after = {name: (job / RESULTS).stat().st_mtime_ns for name, job in jobs(sweep).items()}
     assert after.pop("4")
     assert after == before
@@ -158,13 +130,13 @@ def a_composition_is_damaged(job: Path, begun: Path) -> None:
     (job / ".hydra" / "config.yaml").write_text("{")
 
 
-def files_that_were_half_written_lie_about(job: Path, begun: Path) -> None:
+def files_that_were_half_written_are_left(job: Path, begun: Path) -> None:
     cut_off_after_its_first_epoch(job, begun)
-    (job / ".results.json.4711.part").write_text("{")
-    (job / "checkpoints" / ".last.ckpt.4711.part").write_bytes(b"x")
+    (job / ".results.4711.part.json").write_text("{")
+    (job / "checkpoints" / ".last.4711.part.ckpt").write_bytes(b"x")
 
 
-def killed_before_its_appraisal(job: Path, begun: Path) -> None:
+def killed_before_its_evaluation(job: Path, begun: Path) -> None:
     found = read_results(job)
     del found["evaluation"]
     (job / RESULTS).write_text(json.dumps(found))
@@ -182,12 +154,8 @@ def begun(tmp_path_factory) -> Path:
             shutil.copytree(Path(path).parents[1], kept)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("VAELAB_DATA", raising=False)
         patch.setattr(checkpoints.AtomicCheckpointIO, "save_checkpoint", and_keep)
-        patch.setattr("sys.argv", ["train.py", *SWEEP, "latent=2"])
-        train_py().main()
-        torch.set_flush_denormal(False)
+        assert train_here(folder, *SWEEP, "latent=2")[0] == 0
     return kept
 
 
@@ -203,26 +171,26 @@ def begun(tmp_path_factory) -> Path:
         results_are_damaged,
         its_last_checkpoint_is_damaged,
         a_composition_is_damaged,
-        files_that_were_half_written_lie_about,
-        killed_before_its_appraisal,
+        files_that_were_half_written_are_left,
+        killed_before_its_evaluation,
     ],
 )
-def test_a_job_that_was_interrupted_ends_as_if_nothing_had_been(command, sweep, undisturbed, begun, interruption):
+def test_an_interrupted_job_ends_as_if_nothing_had_happened(command, sweep, undisturbed, begun, interruption):
     job = jobs(sweep)["2"]
     interruption(job, begun)
     status, out, err = command(*SWEEP)
     assert (status, err) == (0, ""), out + err
-    assert out.count("complete already") == (2 if interruption is killed_before_its_appraisal else 1)
+    assert out.count("complete already") == (2 if interruption is killed_before_its_evaluation else 1)
     assert same_outcome(job, undisturbed / job.name)
     assert (sweep / "sweep.csv").read_bytes() == (undisturbed / "sweep.csv").read_bytes()
     events = EventAccumulator(str(job), size_guidance={"scalars": 0}).Reload()
-    steps = [scalar.step for scalar in events.Scalars("train/loss")]
-    assert steps == sorted(set(steps))  # nothing is drawn twice
+    steps = [scalar.step for scalar in events.Scalars("loss/train")]
+    assert steps == sorted(set(steps))  # no point of a curve is there twice
 
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_changed_default_is_noticed_and_nothing_is_touched(command, sweep, monkeypatch, complete):
-    """The words are the same, what they come to is not."""
+    """The overrides are the same, the configuration is not."""
     job = jobs(sweep)["2"]
     if not complete:
         (job / RESULTS).unlink()
@@ -251,11 +219,11 @@ def test_another_version_of_the_code_and_another_evaluation_are_noticed(command,
     status, out, _ = command(*SWEEP)
     assert status == 0
     assert "made by commit 0123abc, this is" in out
-    assert "of other settings: evaluation.nll_samples=7 there, 10 here" in out
+    assert "with other settings: evaluation.nll_samples=7 there, 10 here" in out
     assert "The code changed within the sweep" in (sweep / "sweep.md").read_text()
 
 
-def test_a_failing_job_is_in_the_table_and_tried_again(command, sweep):
+def test_a_failed_job_is_in_the_table_and_is_tried_again(command, sweep):
     for _ in range(2):
         status, out, err = command(*SWEEP, "latent=0,2,3")
         assert status == 1
@@ -266,7 +234,7 @@ def test_a_failing_job_is_in_the_table_and_tried_again(command, sweep):
     assert "latent must be" in (sweep / "sweep.md").read_text()
 
 
-def test_a_job_that_another_process_is_at_is_left_to_it(command, sweep):
+def test_a_job_that_another_process_works_on_is_left_to_it(command, sweep):
     job = jobs(sweep)["2"]
     (job / RESULTS).unlink()
     with locked(job / directory.LOCK):
@@ -280,13 +248,13 @@ def test_two_sweeps_in_one_directory_at_the_same_time_share_the_work(undisturbed
     both = [start(tmp_path, *SWEEP) for _ in range(2)]
     said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    assert sum(out.count(": begins") for out, _ in said) == 2
+    assert sum(out.count(": starts") for out, _ in said) == 2
     for name, job in jobs(tmp_path / "outputs" / "sweeps" / "s").items():
         assert same_outcome(job, jobs(undisturbed)[name])
 
 
-def test_a_sweep_that_is_stopped_goes_on_by_the_same_command(tmp_path, command):
-    """By SIGTERM; kill -9 is tests/test_engines.py's."""
+def test_the_same_command_resumes_a_sweep_that_was_stopped(tmp_path, command):
+    """By SIGTERM; tests/test_engines.py stops sweeps by kill -9."""
     long = (*SWEEP, "epochs=3", "data.train=3000", "data.batch_size=8")
     process = start(tmp_path, *long)
     sweep = tmp_path / "outputs" / "sweeps" / "s"
@@ -302,8 +270,8 @@ def test_a_sweep_that_is_stopped_goes_on_by_the_same_command(tmp_path, command):
     assert not jobs(sweep)
     status, out, err = command(*long)
     assert (status, err) == (0, "")
-    assert out.count(": goes on") == 1
-    assert out.count(": begins") == 1
+    assert out.count(": resumes") == 1
+    assert out.count(": starts") == 1
 
 
 # ---- nothing leaks ---------------------------------------------------------------------------------------------
@@ -317,7 +285,7 @@ def test_results_depend_neither_on_the_order_of_jobs_nor_on_the_launcher(undistu
         assert same_outcome(job, other[name])
 
 
-# ---- words -----------------------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -332,7 +300,7 @@ def test_results_depend_neither_on_the_order_of_jobs_nor_on_the_launcher(undistu
         (["latent=2,5", "hydra.sweep.dir=there/it is"], "there/it is"),
     ],
 )
-def test_a_sweeps_directory_follows_from_its_words(words, directory):
+def test_a_sweeps_directory_follows_from_its_arguments(words, directory):
     arguments, found = with_sweep_directory(["-m", *words])
     assert str(found) == directory
     assert arguments[: len(words) + 1] == ["-m", *words]
@@ -345,7 +313,7 @@ def test_a_missing_engine_is_one_line(command, tmp_path):
     assert "pip install" in err
 
 
-def test_nobody_reading_does_not_stop_a_sweep(undisturbed, tmp_path):
+def test_a_closed_output_does_not_stop_a_sweep(undisturbed, tmp_path):
     shutil.copytree(undisturbed, tmp_path / "outputs" / "sweeps" / "s")
     process = start(tmp_path, *SWEEP)
     process.stdout.close()
@@ -364,7 +332,7 @@ def test_a_flag_may_stand_anywhere(command, tmp_path, where):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["name=a,b", "latent=2,3"], "in a multirun name=... is the sweep's"),
+        (["name=a,b", "latent=2,3"], "in a multirun name=... names the sweep"),
         (["latnt=2,3"], "there is no option 'latnt'; did you mean 'latent'?"),
         (["latent=2,3", "network=mpl"], "network=mpl: the members of group 'network' are"),
         (
@@ -395,7 +363,7 @@ def test_values_of_two_types_on_one_axis_and_a_job_that_diverges(command, tmp_pa
     assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "heat_maps.png").is_file()
 
 
-def test_more_seeds_are_more_cells_and_the_first_is_not_made_twice(command, tmp_path):
+def test_more_seeds_are_more_jobs_and_the_first_is_not_made_twice(command, tmp_path):
     words = ("-m", *SMALL, "evaluation.parts=[]", "epochs=1", "latent=2", "name=s")
     assert command(*words)[0] == 0
     status, out, _ = command(*words, "seed=0,1")
@@ -403,7 +371,7 @@ def test_more_seeds_are_more_cells_and_the_first_is_not_made_twice(command, tmp_
     assert out.count("complete already") == 1
     found = json.loads((tmp_path / "outputs" / "sweeps" / "s" / "sweep.json").read_text())
     assert [cell["seeds"] for cell in found["kinds"][0]["cells"]] == [2]
-    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "atlas.png").is_file()
+    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "sample_grid.png").is_file()
 
 
 def test_ctrl_c_before_the_first_job_is_one_line(command, monkeypatch):

@@ -12,13 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from conftest import ROOT
 from PIL import Image
 from scipy.stats import ttest_ind
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vaelab.locks import locked
-from vaelab.runs.directory import LOCK, RESULTS
-from vaelab.sweeps import jobs, plots, ranking, report
+from vaelab.runs.directory import LOCK
+from vaelab.runs.results import RESULTS
+from vaelab.sweeps import plots
+from vaelab.sweeps.documents import as_markdown
+from vaelab.sweeps.ranking import pareto_front, ranking
+from vaelab.sweeps.report import report
+from vaelab.sweeps.table import read
 
 
 @pytest.fixture
@@ -32,90 +38,90 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_job_is_a_row_with_its_overrides_and_every_test_figure(grid):
-    report.report([grid], grid, pictures=False)
+    report([grid], grid, with_plots=False)
     rows = rows_of(grid / "sweep.csv")
     assert len(rows) == 27
     for row in rows:
-        expected = synthetic.figures(int(row["latent"]), float(row["beta.weight"]), int(row["seed"]))
+        expected = synthetic.metrics(int(row["latent"]), float(row["beta.weight"]), int(row["seed"]))
         for name, value in expected.items():
             assert float(row[f"test_{name}"]) == pytest.approx(value)
     # Another report of the same jobs is the same file: nothing in it depends on when it was made.
     before = (grid / "sweep.csv").read_bytes()
-    report.report([grid], grid, pictures=False)
+    report([grid], grid, with_plots=False)
     assert (grid / "sweep.csv").read_bytes() == before
 
 
 def test_cells_are_means_over_seeds_with_the_deviation_of_one_seed(grid):
-    kind = jobs.read([grid]).kinds[0]
-    assert kind.axes == ["latent", "beta.weight"]
-    assert len(kind.cells) == 9
-    cell = kind.cells.query("latent == 10 and `beta.weight` == 4").iloc[0]
-    nll = [synthetic.figures(10, 4, seed)["nll"] for seed in (1, 2, 3)]
-    assert cell["nll"] == pytest.approx(statistics.fmean(nll))
-    assert cell["nll_sd"] == pytest.approx(statistics.stdev(nll))
-    assert cell["seeds"] == 3
+    group = read([grid]).groups[0]
+    assert group.axes == ["latent", "beta.weight"]
+    assert len(group.configurations) == 9
+    configuration = group.configurations.query("latent == 10 and `beta.weight` == 4").iloc[0]
+    nll = [synthetic.metrics(10, 4, seed)["nll"] for seed in (1, 2, 3)]
+    assert configuration["nll"] == pytest.approx(statistics.fmean(nll))
+    assert configuration["nll_sd"] == pytest.approx(statistics.stdev(nll))
+    assert configuration["seeds"] == 3
 
 
 def test_the_best_cell_is_the_best_of_all_and_validation_chooses_without_the_test(grid):
-    # One cell whose validation is the best, though its test is not.
+    # One configuration whose validation is the best, though its test is not.
     job = next(grid.glob("beta.weight=4,latent=2,seed=1"))
     result = json.loads((job / RESULTS).read_text())
     result["validation"]["elbo"] = 0.0
     (job / RESULTS).write_text(json.dumps(result))
-    found = jobs.read([grid])
-    best = {row["by"]: row for row in ranking.ranking(found.kinds[0])}
+    found = read([grid])
+    best = {row.by: row for row in ranking(found.groups[0])}
     every = {
-        (latent, beta): statistics.fmean(synthetic.figures(latent, beta, seed)["nll"] for seed in (1, 2, 3))
+        (latent, beta): statistics.fmean(synthetic.metrics(latent, beta, seed)["nll"] for seed in (1, 2, 3))
         for latent in (2, 10, 20) for beta in (0.5, 1, 4)
     }  # fmt: skip
     latent, beta = min(every, key=every.__getitem__)
-    assert best["nll"]["cell"] == f"latent={latent}, beta.weight={beta:g}"
-    assert best["nll"]["mean"] == pytest.approx(every[latent, beta])
-    assert best["nll"]["ahead"] == pytest.approx(sorted(every.values())[1] - every[latent, beta])
-    chosen = found.kinds[0].chosen_by_validation()
+    assert best["nll"].configuration == f"latent={latent}, beta.weight={beta:g}"
+    assert best["nll"].mean == pytest.approx(every[latent, beta])
+    assert best["nll"].ahead == pytest.approx(sorted(every.values())[1] - every[latent, beta])
+    chosen = found.groups[0].chosen_by_validation()
     assert (chosen["latent"], chosen["beta.weight"]) == (2, 4)
-    assert "The validation's bound would choose latent=2, beta.weight=4" in report.markdown(found, {})
+    assert "The validation ELBO would choose latent=2, beta.weight=4" in as_markdown(found, {})
 
 
-def test_cells_that_seeds_cannot_tell_apart_are_said_to_be_so(tmp_path):
+def test_cells_whose_difference_is_not_significant_are_marked(tmp_path):
     for latent, values in {2: (100.0, 104.0), 3: (101.0, 105.0), 4: (150.0, 150.0)}.items():
         for seed, nll in enumerate(values):
             synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
-    text = report.markdown(jobs.read([tmp_path]), {})
-    assert "which their 4 runs cannot tell apart" in text
+    text = as_markdown(read([tmp_path]), {})
+    assert "not significant with their 4 jobs" in text
     assert "102.00 ± 2.83" in text
 
 
 def test_the_pareto_front_is_what_nothing_beats():
     generator = np.random.default_rng(0)
-    cells = pd.DataFrame(generator.uniform(size=(200, 2)), columns=["rate", "distortion"])
+    configurations = pd.DataFrame(generator.uniform(size=(200, 2)), columns=["rate", "distortion"])
     expected = [
-        not any((other.rate <= cell.rate) & (other.distortion <= cell.distortion)
-                for at, other in cells.iterrows() if at != index)
-        for index, cell in cells.iterrows()
+        not any((other.rate <= configuration.rate) & (other.distortion <= configuration.distortion)
+                for at, other in configurations.iterrows() if at != index)
+        for index, configuration in configurations.iterrows()
     ]  # fmt: skip
-    assert ranking.front(cells).tolist() == expected
+    assert pareto_front(configurations).tolist() == expected
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
         ({"likelihood": "gaussian"}, "gaussian, grey pixels"),
-        ({"data": {"name": "mnist", "test": 10000, "binarize": "static"}}, "drawn binary pixels"),
+        ({"data": {"name": "mnist", "test": 10000, "binarize": "static"}}, "binar"),
         ({"data": {"name": "mnist5k", "test": 10000, "binarize": "none"}}, "mnist5k"),
         ({"data": {"name": "mnist", "test": 500, "binarize": "none"}}, "500 test images"),
         ({"config": {"model": {"classes": 10}}}, "given their labels"),
     ],
 )
-def test_nats_that_do_not_compare_share_no_ranking_and_no_picture(tmp_path, changed, said):
+def test_nats_that_are_not_comparable_share_no_ranking_and_no_plot(tmp_path, changed, said):
     synthetic.write(tmp_path, {"latent": 2})
     synthetic.write(tmp_path, {"latent": 3}, **changed)
-    found = report.report([tmp_path], tmp_path)
-    assert len(found.kinds) == 2
-    assert all(len(kind.cells) == 1 for kind in found.kinds)
-    assert any("There are 2 kinds of nats" in note and said in note for note in found.notes)
+    found = report([tmp_path], tmp_path)
+    assert len(found.groups) == 2
+    assert all(len(group.configurations) == 1 for group in found.groups)
+    assert any("These 2 groups of jobs are not comparable" in note and said in note for note in found.notes)
     made = json.loads((tmp_path / "sweep.json").read_text())
-    assert sorted(len(kind["best"]) for kind in made["kinds"]) == [3, 3]
+    assert sorted(len(group["best"]) for group in made["groups"]) == [3, 3]
     assert len(list((tmp_path / "figures").glob("*rate_distortion.png"))) == 2
 
 
@@ -131,7 +137,7 @@ def test_nats_that_do_not_compare_share_no_ranking_and_no_picture(tmp_path, chan
 def test_the_axes_are_read_from_what_was_swept(tmp_path, axis, values):
     for value in values:
         synthetic.write(tmp_path, {axis: value, "data.batch_size": 512})
-    found = jobs.read([tmp_path])
+    found = read([tmp_path])
     assert found.axes == [axis]
     assert sorted(found.jobs[axis]) == sorted(values)
 
@@ -140,7 +146,7 @@ def test_a_default_counts_as_a_value_beside_overrides_of_it(tmp_path):
     """Two sweeps, of which one did not say what the other swept."""
     synthetic.sweep(tmp_path / "one", latent=[2, 5])
     synthetic.sweep(tmp_path / "two", latent=[2, 5], optimizer__lr=[1e-3])
-    found = jobs.read([tmp_path / "one", tmp_path / "two"])
+    found = read([tmp_path / "one", tmp_path / "two"])
     assert found.axes == ["latent", "optimizer.lr"]
     assert sorted(found.jobs["optimizer.lr"]) == [1e-3, 1e-3, 8e-3, 8e-3]
     assert set(found.jobs["sweep"]) == {"one", "two"}
@@ -151,19 +157,19 @@ def test_a_default_counts_as_a_value_beside_overrides_of_it(tmp_path):
     [
         ({"commit": "a1"}, {"commit": "b2"}, "The code changed within the sweep: 1 job by a1, 1 job by b2."),
         ({"commit": "a1-dirty"}, {"commit": "a1-dirty"}, "not committed"),
-        ({"config": {"epochs": 5}}, {"config": {"epochs": 50}}, "Beside what was swept the jobs differ in epochs"),
+        ({"config": {"epochs": 5}}, {"config": {"epochs": 50}}, "Besides the swept options the jobs differ in epochs"),
         ({"test": {"nll": 1.0, "nll_samples": 10}}, {"test": {"nll": 1.0, "nll_samples": 100}}, "(10, 100)"),
         (
             {"test": {"nll": 1.0, "nll_prior_samples": 0}},
             {"test": {"nll": 1.0, "nll_prior_samples": 2000}},
-            "estimated by two ways",
+            "estimated in two ways",
         ),
     ],
 )
-def test_what_makes_a_table_less_than_it_seems_is_said(tmp_path, first, second, said):
+def test_notes_say_what_makes_a_table_less_comparable(tmp_path, first, second, said):
     synthetic.write(tmp_path, {"latent": 2}, **first)
     synthetic.write(tmp_path, {"latent": 3}, **second)
-    notes = jobs.read([tmp_path]).notes
+    notes = read([tmp_path]).notes
     assert any(said in note for note in notes), notes
 
 
@@ -172,7 +178,7 @@ def test_what_follows_from_the_axes_is_no_other_difference(tmp_path):
     for prior, size in {"vamp": 500, "mixture": 10}.items():
         copies = {"model": {"prior": {"components": size}}, "network": {"prior": {"inside": {"depth": size}}}}
         synthetic.write(tmp_path, {"prior": prior}, config={**copies, "ckpt": f"there/{prior}"})
-    assert jobs.read([tmp_path]).notes == []
+    assert read([tmp_path]).notes == []
 
 
 def test_a_job_that_went_on_by_its_checkpoint_is_no_other_cell(tmp_path):
@@ -181,14 +187,14 @@ def test_a_job_that_went_on_by_its_checkpoint_is_no_other_cell(tmp_path):
     result = json.loads((job / RESULTS).read_text())
     result["overrides"].append(f"ckpt='{job}/checkpoints/last.ckpt'")
     (job / RESULTS).write_text(json.dumps(result))
-    assert jobs.read([tmp_path]).axes == ["latent"]
+    assert read([tmp_path]).axes == ["latent"]
     result["overrides"][-1] = "ckpt=elsewhere/checkpoints/best.ckpt"
     (job / RESULTS).write_text(json.dumps(result))
-    assert jobs.read([tmp_path]).axes == ["latent", "ckpt"]
+    assert read([tmp_path]).axes == ["latent", "ckpt"]
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "told_apart"),
+    ("first", "second", "is_significant"),
     [
         ((100.0, 101.0), (102.0, 103.0), False),  # t = 2.83, where two degrees of freedom want 4.30
         ((100.0, 101.0), (104.0, 105.0), True),  # t = 5.66
@@ -197,17 +203,17 @@ def test_a_job_that_went_on_by_its_checkpoint_is_no_other_cell(tmp_path):
         ((100.0, 101.0), (103.0,), False),  # one degree wants 12.7
     ],
 )
-def test_few_seeds_tell_only_large_differences_apart(tmp_path, first, second, told_apart):
+def test_with_few_seeds_only_large_differences_are_significant(tmp_path, first, second, is_significant):
     for latent, values in ((2, first), (3, second)):
         for seed, nll in enumerate(values):
             synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
-    found = ranking.ranking(jobs.read([tmp_path]).kinds[0])[0]
-    assert found["told_apart"] is told_apart
-    if told_apart is not None and len(first) == len(second):
-        assert told_apart == bool(ttest_ind(first, second).pvalue < 0.05)
+    found = ranking(read([tmp_path]).groups[0])[0]
+    assert found.is_significant is is_significant
+    if is_significant is not None and len(first) == len(second):
+        assert is_significant == bool(ttest_ind(first, second).pvalue < 0.05)
 
 
-def test_jobs_that_did_not_complete_are_in_the_table_and_told_apart(grid):
+def test_jobs_that_did_not_complete_are_in_the_table_and_is_significant(grid):
     synthetic.write(grid, {"latent": 0}, status="failed", error="latent must be | at least 1", test={}, validation={})
     (grid / "cut" / ".hydra").mkdir(parents=True)
     (grid / "cut" / ".hydra" / "config.yaml").write_text("latent: 5\nseed: 1\n")
@@ -216,7 +222,7 @@ def test_jobs_that_did_not_complete_are_in_the_table_and_told_apart(grid):
     (grid / "bad" / RESULTS).write_text("{")
     (grid / "busy").mkdir()
     with locked(grid / "busy" / LOCK):
-        found = report.report([grid], grid, pictures=False)
+        found = report([grid], grid, with_plots=False)
     assert found.counts == {"completed": 27, "failed": 1, "cut off": 1, "damaged": 1, "running": 1}
     text = (grid / "sweep.md").read_text()
     assert "latent must be \\| at least 1" in text
@@ -226,11 +232,11 @@ def test_jobs_that_did_not_complete_are_in_the_table_and_told_apart(grid):
     assert cut_off["latent"] == "5"
 
 
-def test_the_pictures_are_there_and_what_tensorboard_gets(grid):
-    found = report.report([grid], grid)
-    report.report([grid], grid)  # again: TensorBoard must not show two reports
-    assert found.kinds
-    names = {"rate_distortion", "heat_maps"}  # no atlas: nobody trained these models
+def test_the_plots_are_in_figures_and_in_tensorboard(grid):
+    found = report([grid], grid)
+    report([grid], grid)  # again: TensorBoard must not show two reports
+    assert found.groups
+    names = {"rate_distortion", "heat_maps"}  # no sample grid: nobody trained these models
     assert {path.stem for path in (grid / "figures").glob("*.png")} == names
     for path in (grid / "figures").glob("*.png"):
         with Image.open(path) as picture:
@@ -242,11 +248,11 @@ def test_the_pictures_are_there_and_what_tensorboard_gets(grid):
 
 
 def test_curves_run_through_the_betas_of_each_latent_size(grid):
-    kind = jobs.read([grid]).kinds[0]
-    figure = plots.plane(kind.cells, "latent", "beta.weight", ranking.front(kind.cells))
+    group = read([grid]).groups[0]
+    figure = plots.plane(group.configurations, "latent", "beta.weight", pareto_front(group.configurations))
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     line = lines["latent=10"]
-    expected = [statistics.fmean(synthetic.figures(10, beta, seed)["rate"] for seed in (1, 2, 3))
+    expected = [statistics.fmean(synthetic.metrics(10, beta, seed)["rate"] for seed in (1, 2, 3))
                 for beta in (0.5, 1, 4)]  # fmt: skip
     assert line.get_xdata() == pytest.approx(expected)
     dashed = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == "--"]
@@ -256,35 +262,35 @@ def test_curves_run_through_the_betas_of_each_latent_size(grid):
 
 
 def test_a_heat_map_shows_the_cells_means_where_they_belong(grid):
-    kind = jobs.read([grid]).kinds[0]
-    figure = plots.heat_maps(kind.cells, "latent", "beta.weight", ["nll"])
+    group = read([grid]).groups[0]
+    figure = plots.heat_maps(group.configurations, "latent", "beta.weight", ["nll"])
     shown = figure.axes[0].images[0].get_array()
-    cell = kind.cells.query("latent == 20 and `beta.weight` == 0.5").iloc[0]
-    assert shown[2, 0] == pytest.approx(cell["nll"])
+    configuration = group.configurations.query("latent == 20 and `beta.weight` == 0.5").iloc[0]
+    assert shown[2, 0] == pytest.approx(configuration["nll"])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["2", "10", "20"]
 
 
 @pytest.mark.parametrize(
-    ("axes", "pictures"),
+    ("axes", "plots"),
     [
         ({"seed": [1, 2]}, {"rate_distortion"}),
-        ({"latent": [2, 5]}, {"rate_distortion", "heat_maps"}),
+        ({"latent": [2, 5]}, {"rate_distortion", "lines"}),
         (
             {"latent": [2, 5], "beta__weight": [1, 2], "optimizer__lr": [1e-3, 1e-2]},
             {"rate_distortion-0", "rate_distortion-1", "heat_maps-0", "heat_maps-1"},
         ),
     ],
 )
-def test_one_axis_or_none_or_three_have_pictures_too(tmp_path, axes, pictures):
-    report.report([synthetic.sweep(tmp_path, **axes)], tmp_path)
-    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == pictures
+def test_one_axis_or_none_or_three_have_plots_too(tmp_path, axes, plots):
+    report([synthetic.sweep(tmp_path, **axes)], tmp_path)
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == plots
 
 
 def test_models_without_a_bound_are_ranked_by_what_they_have(tmp_path):
     for latent in (2, 3):
         synthetic.write(tmp_path, {"latent": latent}, test={"mse": 10.0 / latent, "distortion": 80.0}, validation={})
-    found = report.report([tmp_path], tmp_path)
-    assert [row["by"] for row in ranking.ranking(found.kinds[0])] == ["mse"]
+    found = report([tmp_path], tmp_path)
+    assert [row.by for row in ranking(found.groups[0])] == ["mse"]
     assert "validation" not in (tmp_path / "sweep.md").read_text()
 
 
@@ -292,7 +298,7 @@ def test_models_without_a_bound_are_ranked_by_what_they_have(tmp_path):
 def test_no_sweep_is_one_line(tmp_path, make):
     make(tmp_path / "nothing")
     with pytest.raises(ValueError, match="nothing"):
-        jobs.read([tmp_path / "nothing"])
+        read([tmp_path / "nothing"])
 
 
 WITH_MEMORY = """
@@ -311,24 +317,24 @@ def test_ten_thousand_jobs_fit_into_a_minute_and_two_gigabytes(tmp_path):
     synthetic.sweep(
         tmp_path / "large", latent=range(2, 52), beta__weight=[0.1 * step for step in range(1, 41)], seed=range(5)
     )
-    script = Path(__file__).resolve().parents[1] / "scripts" / "report.py"
+    script = ROOT / "scripts" / "report.py"
     began = time.monotonic()
     words = [sys.executable, "-c", WITH_MEMORY, str(script), str(tmp_path / "large")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 60
     assert "10000 jobs, 10000 completed" in done.stdout
-    assert "The best 100 of 2000 cells" in done.stdout
+    assert "The best 100 of 2000 configurations" in done.stdout
     assert int(done.stdout.split()[-2]) < 2e6  # kilobytes
 
 
 def test_jobs_over_again_count_once(grid, tmp_path):
     again = tmp_path / "again"
     synthetic.write(again, {"latent": 2, "beta.weight": 1.0, "seed": 1})  # 1 by another name
-    found = jobs.read([grid, again, grid])
+    found = read([grid, again, grid])
     assert len(found.jobs) == 27
-    assert found.kinds[0].cells["seeds"].tolist() == [3] * 9
-    assert any("1 job is another over again" in note for note in found.notes)
+    assert found.groups[0].configurations["seeds"].tolist() == [3] * 9
+    assert any("1 job repeats another" in note for note in found.notes)
 
 
 def test_what_changes_the_figures_is_an_axis_and_what_does_not_is_none(tmp_path):
@@ -337,66 +343,66 @@ def test_what_changes_the_figures_is_an_axis_and_what_does_not_is_none(tmp_path)
             word = "null" if ema is None else ema
             config = {"evaluation": {"ema": ema, "parts": parts}}
             synthetic.write(tmp_path, {"evaluation.ema": word, "evaluation.parts": parts}, config=config)
-    found = jobs.read([tmp_path])
+    found = read([tmp_path])
     assert found.axes == ["evaluation.ema"]
-    assert sorted(found.kinds[0].cells["evaluation.ema"]) == ["0.9", "null"]
+    assert sorted(found.groups[0].configurations["evaluation.ema"]) == ["0.9", "null"]
 
 
 def test_a_job_of_which_nothing_is_known_yet_makes_no_axis(grid):
     (grid / "begun").mkdir()
     (grid / "begun" / LOCK).touch()
-    assert jobs.read([grid]).axes == ["latent", "beta.weight"]
+    assert read([grid]).axes == ["latent", "beta.weight"]
 
 
 def test_one_seed_each_is_said_to_prove_nothing(tmp_path):
-    text = report.markdown(jobs.read([synthetic.sweep(tmp_path, latent=[2, 5])]), {})
-    assert "with one seed each, by chance or not" in text
+    text = as_markdown(read([synthetic.sweep(tmp_path, latent=[2, 5])]), {})
+    assert "one seed each cannot show whether this is chance" in text
 
 
 def test_missing_figures_do_not_count_as_seeds(tmp_path):
     for seed, nll in enumerate((90.0, None, None)):
         synthetic.write(tmp_path, {"latent": 2, "seed": seed}, test={"elbo": -95.0, "nll": nll})
-    best = {row["by"]: row for row in ranking.ranking(jobs.read([tmp_path]).kinds[0])}
-    assert (best["nll"]["seeds"], best["elbo"]["seeds"]) == (1, 3)
+    best = {row.by: row for row in ranking(read([tmp_path]).groups[0])}
+    assert (best["nll"].seeds, best["elbo"].seeds) == (1, 3)
 
 
 def test_a_single_run_is_refused_and_keeps_its_curves(grid):
     job = next(grid.glob("beta.weight=1,latent=2,seed=1"))
     (job / "events.out.tfevents.1").touch()
     with pytest.raises(ValueError, match="is a single run"):
-        report.report([job], job)
-    report.report([grid], job)  # somebody asked for it there
+        report([job], job)
+    report([grid], job)  # somebody asked for it there
     assert (job / "events.out.tfevents.1").exists()
 
 
-def test_a_picture_that_cannot_be_drawn_spoils_nothing_else(grid, monkeypatch):
+def test_a_plot_that_fails_leaves_the_others(grid, monkeypatch):
     def fail(*arguments: object) -> None:
         raise TypeError("unorderable")
 
-    monkeypatch.setattr(sweep_figures, "plane", fail)
-    report.report([grid], grid)
+    monkeypatch.setattr(plots, "plane", fail)
+    report([grid], grid)
     assert {path.stem for path in (grid / "figures").glob("*.png")} == {"heat_maps"}
     assert "heat_maps" in (grid / "sweep.md").read_text()
 
 
-def test_a_search_is_no_grid_and_has_a_picture_of_its_own(tmp_path):
+def test_a_search_is_no_grid_and_has_its_own_plot(tmp_path):
     generator = np.random.default_rng(0)
     for latent in generator.permutation(np.arange(2, 14)):
         words = {"latent": int(latent), "beta.weight": float(np.exp(generator.uniform(-1, 1)))}
         synthetic.write(tmp_path, words | {"optimizer.lr": float(10 ** generator.uniform(-4, -2))})
-    found = report.report([tmp_path], tmp_path)
-    assert not found.kinds[0].is_grid
+    found = report([tmp_path], tmp_path)
+    assert not found.groups[0].is_grid
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"rate_distortion", "scatter"}
-    kind = found.kinds[0]
-    figure = plots.scatter(kind.best("nll"), kind.axes, "nll")
+    group = found.groups[0]
+    figure = plots.scatter(group.best("nll"), group.axes, "nll")
     assert [axes.get_xlabel() for axes in figure.axes] == ["latent", "beta.weight", "optimizer.lr"]
     assert [axes.get_xscale() for axes in figure.axes] == ["linear", "linear", "log"]
     ringed = [axes.get_lines()[1].get_ydata()[0] for axes in figure.axes]
-    assert ringed == [kind.cells["nll"].min()] * 3
+    assert ringed == [group.configurations["nll"].min()] * 3
 
 
 def test_an_unfinished_grid_is_one(tmp_path):
     synthetic.sweep(tmp_path, latent=[2, 5, 10], beta__weight=[1, 2])
     for latent, beta in ((20, 1), (20, 4)):
         synthetic.write(tmp_path, {"latent": latent, "beta.weight": beta})
-    assert jobs.read([tmp_path]).kinds[0].is_grid
+    assert read([tmp_path]).groups[0].is_grid

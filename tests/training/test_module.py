@@ -3,10 +3,10 @@
 import pytest
 import torch
 from compositions import module_of, small_data
-from lightning import Callback, Trainer
+from lightning import Trainer
 
 from vaelab.data.datamodule import ImageDataModule
-from vaelab.training.lightning_internals import Bfloat16Products, drop_idle_hooks
+from vaelab.training.lightning_internals import Bfloat16Products
 from vaelab.training.module import TrainingDiverged, VAEModule
 
 
@@ -29,7 +29,7 @@ def test_beta_and_learning_rate_follow_the_step():
     class Watched(VAEModule):
         def _log_training(self, step: int) -> None:
             super()._log_training(step)
-            seen.append((step, self.latest["beta"], self.latest["lr"]))
+            seen.append((step, self.latest["schedule/beta"], self.latest["schedule/lr"]))
 
     module = module_of("beta=linear", "beta.weight=4", "beta.warmup=0.5", "lr.warmup=0", "optimizer.lr=0.1")
     module.__class__ = Watched
@@ -44,8 +44,8 @@ def test_val_elbo_is_at_beta_one_while_the_loss_is_weighted():
     module = module_of("beta.weight=10")
     trainer = fit(module, small_data())
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    assert metrics["val/elbo"] == pytest.approx(-metrics["val/rate"] - metrics["val/distortion"], rel=1e-5)
-    assert metrics["val/loss"] == pytest.approx(metrics["val/distortion"] + 10 * metrics["val/rate"], rel=1e-5)
+    assert metrics["elbo/val"] == pytest.approx(-metrics["rate/val"] - metrics["distortion/val"], rel=1e-5)
+    assert metrics["loss/val"] == pytest.approx(metrics["distortion/val"] + 10 * metrics["rate/val"], rel=1e-5)
 
 
 def test_evaluation_neither_depends_on_batches_of_weights_nor_disturbs_training():
@@ -57,7 +57,7 @@ def test_evaluation_neither_depends_on_batches_of_weights_nor_disturbs_training(
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_test_figures_agree_with_a_direct_computation():
+def test_test_metrics_agree_with_a_direct_computation():
     module, data = module_of(), small_data(binarize="static")
     trainer = fit(module, data)
     trainer.test(module, datamodule=data, verbose=False)
@@ -74,7 +74,7 @@ def test_test_figures_agree_with_a_direct_computation():
     assert results["distortion"] == pytest.approx(float(distortion), rel=0.01)
     assert results["mse"] == pytest.approx(float(error), rel=1e-5)
     trainer.test(module, datamodule=data, verbose=False)
-    assert module.results == results  # the same noise, the same figures
+    assert module.results == results  # the same noise, the same metrics
 
 
 def test_an_autoencoder_reports_no_bound():
@@ -116,10 +116,10 @@ def test_the_training_loop_waits_for_the_device_on_logging_steps_alone(monkeypat
         monkeypatch.setattr(torch.Tensor, name, watched)
 
     class Watched(VAEModule):
-        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
+        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
             reads.clear()
-            loss = super().training_step(batch, index)
-            by_step[index] = list(reads)
+            loss = super().training_step(batch, batch_idx)
+            by_step[batch_idx] = list(reads)
             return loss
 
     module = module_of()
@@ -173,16 +173,3 @@ def test_weights_that_the_last_step_broke_are_no_success():
 def test_sample_counts_of_one_have_no_standard_error():
     with pytest.raises(ValueError, match=r"evaluation\.nll_samples must be at least 2"):
         VAEModule(module_of().model, module_of().objective, None, torch.optim.Adam, None, nll_samples=1)
-
-
-def test_hooks_that_do_nothing_are_not_called_and_others_are():
-    class Listening(Callback):
-        def on_train_batch_end(self, *arguments: object) -> None:
-            pass
-
-    listening, module = Listening(), module_of()
-    drop_idle_hooks([listening, module])
-    assert callable(listening.on_train_batch_end)
-    assert listening.on_before_backward is None
-    assert module.on_train_batch_start is None
-    assert callable(module.on_train_epoch_start)

@@ -10,10 +10,9 @@ import pytest
 import torch
 from compositions import composed
 from conftest import ROOT, train
-from hydra.utils import instantiate
 from lightning import Trainer
 
-from vaelab.runs.prepare import begin, make_experiment
+from vaelab.runs.prepare import load_data, make_module, start_model
 from vaelab.runs.run import Run
 from vaelab.runs.stacking import check_stackable
 from vaelab.training.module import VAEModule
@@ -23,18 +22,16 @@ SMALL = (
     "experiment=stackable", "data=uci_digits", "data.train=100", "data.test=50", "data.batch_size=32", "epochs=2",
     "network.hidden=[16]", "latent=3", "accelerator=cpu", "evaluation.nll_samples=5", "evaluation.parts=[]",
 )  # fmt: skip
-CELLS = (
+JOBS = (
     ("seed=1", "beta.weight=0.5"), ("seed=2", "beta.weight=0.5"), ("seed=1", "beta.weight=4", "optimizer.lr=1e-3"),
     ("seed=1", "data.seed=7"),
 )  # fmt: skip
 
 
 def parts_of(config: dict) -> tuple[VAEModule, object]:
-    data = instantiate(config["data"], _convert_="all")
-    data.setup()
-    experiment = make_experiment(config)
-    begin(Run(config, [], {}, Path("nowhere")), experiment, data)
-    return experiment, data
+    data, module = load_data(config), make_module(config)
+    start_model(Run(config, [], {}, Path("nowhere")), module, data)
+    return module, data
 
 
 def train_stacked(directory: Path, *words: str) -> subprocess.CompletedProcess:
@@ -44,13 +41,13 @@ def train_stacked(directory: Path, *words: str) -> subprocess.CompletedProcess:
 
 def alone(config: dict) -> tuple[VAEModule, dict]:
     """Trained by Lightning, and what it saved."""
-    experiment, data = parts_of(config)
+    module, data = parts_of(config)
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(max_epochs=config["epochs"], accelerator="cpu", **quiet)
     saved = {}
-    experiment.on_train_epoch_end = lambda: saved.update(trainer._checkpoint_connector.dump_checkpoint())
-    trainer.fit(experiment, datamodule=data)
-    return experiment, saved
+    module.on_train_epoch_end = lambda: saved.update(trainer._checkpoint_connector.dump_checkpoint())
+    trainer.fit(module, datamodule=data)
+    return module, saved
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:lightning.*", "ignore::FutureWarning:lightning.*")
@@ -68,13 +65,13 @@ def alone(config: dict) -> tuple[VAEModule, dict]:
 )
 def test_stacked_runs_become_what_each_becomes_alone(composition):
     words = [word for word in SMALL if not (word.startswith("network.") and "network=conv" in composition)]
-    configs = [composed(*words, *composition, *cell) for cell in CELLS]
+    configs = [composed(*words, *composition, *cell) for cell in JOBS]
     pairs = [parts_of(config) for config in configs]
-    stack = Stack([experiment for experiment, _ in pairs], pairs[0][1], 2)
+    stack = Stack([module for module, _ in pairs], pairs[0][1], 2)
     before = [parameter.clone() for parameter in pairs[0][0].parameters()]
     losses = [stack.train_epoch(epoch) for epoch in range(2)]
     assert all(second < first for first, second in zip(*losses, strict=True))
-    checkpoints = stack.checkpoint_callbacks()
+    checkpoints = stack.checkpoints()
     assert any(not torch.equal(*pair) for pair in zip(before, pairs[0][0].parameters(), strict=True))
     for config, (together, _), written in zip(configs, pairs, checkpoints, strict=True):
         single, saved = alone(config)
@@ -95,11 +92,11 @@ def test_stacked_runs_become_what_each_becomes_alone(composition):
 @pytest.mark.engine
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_losses_train_the_same():
-    configs = [composed(*SMALL, *cell) for cell in CELLS]
+    configs = [composed(*SMALL, *cell) for cell in JOBS]
     stacks = []
     for mode in (None, "default"):
         pairs = [parts_of(config) for config in configs]
-        stacks.append(Stack([experiment for experiment, _ in pairs], pairs[0][1], 2, mode))
+        stacks.append(Stack([module for module, _ in pairs], pairs[0][1], 2, mode))
         for epoch in range(2):
             stacks[-1].train_epoch(epoch)
     for name, weight in stacks[0].weights.items():
@@ -114,7 +111,7 @@ def test_compiled_losses_train_the_same():
         (("trainer.precision=bf16-mixed",), "need trainer.precision=32-true"),
         (("evaluation.ema=0.99",), "need evaluation.ema=null"),
         (("trainer.devices=2",), "need trainer.devices=1"),
-        (("ckpt=last.ckpt",), "begin anew, got ckpt=last.ckpt"),
+        (("ckpt=last.ckpt",), "start anew, got ckpt=last.ckpt"),
         (("+trainer.accumulate_grad_batches=2",), r"leave \+trainer.accumulate_grad_batches out"),
     ],
 )
@@ -137,9 +134,9 @@ def test_what_cannot_be_stacked_is_refused(words, message):
     ],
 )
 def test_pieces_that_draw_more_than_one_noise_are_refused(words, message):
-    experiment, data = parts_of(composed(*SMALL, *words))
+    module, data = parts_of(composed(*SMALL, *words))
     with pytest.raises(ValueError, match=message):
-        Stack([experiment], data, 1)
+        Stack([module], data, 1)
 
 
 def test_a_stacked_sweep_is_tested_and_reported_as_any_other(tmp_path):

@@ -1,9 +1,10 @@
-"""The words of a command line, before Hydra reads them. Without torch."""
+"""The arguments of the command line, before Hydra reads them. Imports no torch, so that --help is fast."""
 
 from contextlib import suppress
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -18,7 +19,7 @@ SWEEPS = Path("outputs") / "sweeps"
 
 
 def check_name(arguments: list[str]) -> None:
-    """Before Hydra makes the directory: a name is the plain name of a folder."""
+    """Raise an InputError where a run's name is not the plain name of a folder, before Hydra makes the folder."""
     for argument in arguments:
         option, _, name = argument.partition("=")
         name = name.strip("'\"")
@@ -26,11 +27,16 @@ def check_name(arguments: list[str]) -> None:
             raise InputError(f"name must be the plain name of a folder, got {name!r}")
 
 
-def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
-    """`ckpt=X/checkpoints/last.ckpt` stands for the command that began run X, in X's own directory.
+def is_multirun(arguments: list[str]) -> bool:
+    """Whether the arguments start a sweep."""
+    return any(argument in MULTIRUN or argument.startswith("hydra.mode=MULTI") for argument in arguments)
 
-    What is typed beside it is added, and replaces what that command said of the same option. In a multirun it is where
-    every job begins from.
+
+def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
+    """Add the overrides that run X was started with to `ckpt=X/checkpoints/last.ckpt`, and X's own directory.
+
+    Other arguments replace those overrides of the same option. In a multirun nothing is added: every job starts from
+    the checkpoint.
     """
     typed = [argument for argument in arguments if argument.startswith("ckpt=")]
     if not typed or typed[-1] in ("ckpt=", "ckpt=null"):
@@ -38,75 +44,86 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     ckpt = typed[-1].removeprefix("ckpt=").strip("'\"")
     if is_multirun(arguments) and not Path(ckpt).is_file():
         return arguments  # several of them, or a mistake
-    # A path may hold what means something in Hydra's grammar: a sweep's directories are full of = and commas.
-    arguments = [f"ckpt={quoted(ckpt)}" if argument == typed[-1] else argument for argument in arguments
-                 if argument not in typed[:-1]]  # fmt: skip
+    # Quoted, because a sweep's directories hold = and commas, which have a meaning in Hydra's grammar.
+    quoted_ckpt = f"ckpt={quoted(ckpt)}"
+    arguments = [quoted_ckpt if argument == typed[-1] else argument
+                 for argument in arguments if argument not in typed[:-1]]  # fmt: skip
     if is_multirun(arguments):
         return arguments
     directory = Path(ckpt).resolve().parent.parent
     saved = directory / ".hydra" / "overrides.yaml"
     if not saved.is_file():
-        return arguments  # a checkpoint on its own: the command line has to say what it belongs to
+        return arguments  # a checkpoint outside a run: the command line has to name the model
+    return [*_saved_overrides(saved, directory, {_option(argument) for argument in arguments}), *arguments]
 
-    def option(argument: str) -> str:
-        return argument.split("=", 1)[0].lstrip("+~")
 
-    now = {option(argument) for argument in arguments}
-    kept = [old for old in OmegaConf.load(saved) if option(old) not in {*now, "ckpt", "name"}]
-    if not now & {"name", "hydra.run.dir"}:
+def _saved_overrides(saved: Path, directory: Path, typed: set[str]) -> list[str]:
+    """The overrides in the file ``saved`` for options that are not ``typed``, and the run's directory and name."""
+    kept = [old for old in map(str, OmegaConf.load(saved)) if _option(old) not in {*typed, "ckpt", "name"}]
+    if not typed & {"name", "hydra.run.dir"}:
         kept += [f"hydra.run.dir={quoted(str(directory))}", f"name={quoted(directory.name)}"]
-    return kept + arguments
+    return kept
 
 
-def is_multirun(arguments: list[str]) -> bool:
-    return any(argument in MULTIRUN or argument.startswith("hydra.mode=MULTI") for argument in arguments)
+def _option(argument: str) -> str:
+    return argument.split("=", 1)[0].lstrip("+~")
 
 
 def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
-    """The words of a multirun with the directory that follows from them, unless they say which.
+    """The arguments of a multirun with the directory that follows from them, unless they name one.
 
-    So the same command again finds what is complete already, and a longer axis adds to it.
+    So the same command again finds the jobs that are complete, and a longer axis adds jobs to the same sweep. The
+    directory is None where Hydra cannot read the arguments.
     """
-    # A flag between the words would end their list.
+    # A flag between the overrides would end their list.
     arguments = ["-m", *(argument for argument in arguments if argument not in MULTIRUN)]
     parser = OverridesParser.create()
-    words = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
+    overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
     try:
-        parsed = {override.key_or_group: override for override in map(parser.parse_override, words)}
+        parsed = {override.key_or_group: override for override in map(parser.parse_override, overrides)}
     except HydraException:
-        return arguments, None  # which Hydra explains
+        return arguments, None  # Hydra's own message follows
     added: list[str] = []
-    if "hydra.sweep.dir" in parsed:
-        setup_globals()  # for ${now:...}
-        typed = OmegaConf.create({"directory": str(parsed["hydra.sweep.dir"].value())})
-        sweep = Path(OmegaConf.to_container(typed, resolve=True)["directory"])
-    elif "name" in parsed:
-        if parsed["name"].is_sweep_override():
-            raise InputError(
-                "in a multirun name=... is the sweep's, and has one value; its jobs are named after their overrides"
-            )
-        sweep = SWEEPS / str(parsed["name"].value())
-    else:
-        task = [override for override in parsed.values() if not override.is_hydra_override()]
-        axes = [override.get_key_element() for override in task if override.is_sweep_override()]
-        fixed = [override for override in task if not override.is_sweep_override()]
-        fixed = {override.get_key_element(): override.get_value_element_as_str() for override in fixed}
-        sweep = SWEEPS / names.sweep_name(axes, [f"{option}={value}" for option, value in fixed.items()])
-        named = ",".join(quoted(option) for option in fixed if option != "seed")
-        added = [f"hydra.job.config.override_dirname.exclude_keys=[{named}]"]
-    added.append(f"hydra.sweep.dir={quoted(str(sweep.absolute()))}")  # an engine's worker may start elsewhere
-    at = max((index for index, argument in enumerate(arguments) if argument in words), default=-1) + 1
+    if (sweep := _named_sweep(parsed)) is None:
+        sweep, added = _derived_sweep([override for override in parsed.values() if not override.is_hydra_override()])
+    added.append(f"hydra.sweep.dir={quoted(str(sweep.absolute()))}")  # a launcher's process may start elsewhere
+    at = max((index for index, argument in enumerate(arguments) if argument in overrides), default=-1) + 1
     return [*arguments[:at], *added, *arguments[at:]], sweep
 
 
+def _named_sweep(parsed: dict[str, Override]) -> Path | None:
+    """The directory of a sweep that ``hydra.sweep.dir`` or ``name`` gives."""
+    if "hydra.sweep.dir" in parsed:
+        setup_globals()  # for ${now:...}
+        return Path(OmegaConf.create({"directory": str(parsed["hydra.sweep.dir"].value())}).directory)
+    if "name" not in parsed:
+        return None
+    if parsed["name"].is_sweep_override():
+        raise InputError("in a multirun name=... names the sweep and has one value; jobs are named by their options")
+    return SWEEPS / str(parsed["name"].value())
+
+
+def _derived_sweep(overrides: list[Override]) -> tuple[Path, list[str]]:
+    """The directory of a sweep without a name, and what keeps its fixed options out of the names of its jobs."""
+    axes = [override.get_key_element() for override in overrides if override.is_sweep_override()]
+    fixed = {
+        override.get_key_element(): override.get_value_element_as_str()
+        for override in overrides
+        if not override.is_sweep_override()
+    }
+    sweep = SWEEPS / names.sweep_name(axes, [f"{option}={value}" for option, value in fixed.items()])
+    named = ",".join(quoted(option) for option in fixed if option != "seed")
+    return sweep, [f"hydra.job.config.override_dirname.exclude_keys=[{named}]"]
+
+
 def remove_empty(sweep: Path) -> None:
-    """What Hydra made of a sweep before it found a word that it does not know."""
+    """Remove the directory that Hydra made for a sweep before it found an option that does not exist."""
     (sweep / "multirun.yaml").unlink(missing_ok=True)
     with suppress(OSError):
         sweep.rmdir()
 
 
 def quoted(text: str) -> str:
-    """``text`` as one value in Hydra's grammar, whatever characters it has."""
+    """``text`` as one value in Hydra's grammar, with any characters."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -1,4 +1,4 @@
-"""What the command line prints: help, one line for a mistake, a traceback for a bug."""
+"""What the command line prints: help, one line for wrong input, a traceback for a bug."""
 
 import difflib
 import os
@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 
 def say(line: str) -> None:
-    """Print to standard output, until its reader closes it: `train.py -m ... | head` must not stop a sweep."""
+    """Print a line. A closed output (`train.py -m ... | head`) does not stop a sweep."""
     try:
         print(line, flush=True)
     except BrokenPipeError:
@@ -20,7 +20,7 @@ def say(line: str) -> None:
 
 
 def fail(line: str) -> NoReturn:
-    """End the command with one line and exit status 1; VAELAB_TRACEBACK=1 shows where it came from."""
+    """End the command with one line and exit status 1; VAELAB_TRACEBACK=1 adds the traceback."""
     if os.environ.get("VAELAB_TRACEBACK") and sys.exc_info()[0] is not None:
         traceback.print_exc()
     print(f"error: {line}", file=sys.stderr)
@@ -29,16 +29,13 @@ def fail(line: str) -> NoReturn:
 
 def print_bug(error: BaseException) -> None:
     """Print the traceback of a bug, without the frames of Hydra and Lightning unless VAELAB_TRACEBACK=1 is set."""
-    from vaelab.runs.tracebacks import shortened  # imports torch
+    from vaelab.runs.tracebacks import report_of  # imports torch
 
-    if os.environ.get("VAELAB_TRACEBACK"):
-        traceback.print_exception(error)
-    else:
-        print(shortened(error), file=sys.stderr)
+    print(report_of(error), file=sys.stderr)
 
 
 def help_text(conf: Path) -> str:
-    """What --help prints. Hydra would first look for all groups of all plugins, in a second, to print none of them."""
+    """What --help prints. Hydra's own --help takes a second, because it lists the groups of all plugins first."""
     template = OmegaConf.load(conf / "hydra" / "help" / "vaelab.yaml")
     return OmegaConf.create({"hydra": {"help": template}}).hydra.help.template
 
@@ -58,15 +55,21 @@ def explain(error: Exception, conf: Path) -> str:
         members = sorted(str(path.relative_to(conf / group))[:-5] for path in (conf / group).rglob("*.yaml"))
         return f"{group}={member}: the members of group {group!r} are {', '.join(members)}"
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}: {lines[0]}; write option=value, and quote what the shell or Hydra eats"
+        return f"cannot read {error.override!r}: {lines[0]}; write option=value, with quotes around special characters"
     return "; ".join(dict.fromkeys(line for line in lines if line.strip("^ ")))
 
 
 def options(conf: Path) -> set[str]:
     """Every option that the configuration files name, dotted, and every group."""
-    top = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"))
+    top = _read(conf / "config.yaml")
     found = set(top) | {f"{section}.{key}" for section in ("evaluation", "pictures") for key in top[section]}
     for file in conf.glob("*/*.yaml"):
-        group, top = file.parent.name, "@package _global_" in file.read_text(encoding="utf-8")
-        found |= {group} | {key if top else f"{group}.{key}" for key in OmegaConf.load(file) if key != "defaults"}
+        group, is_global = file.parent.name, "@package _global_" in file.read_text(encoding="utf-8")
+        found |= {group} | {key if is_global else f"{group}.{key}" for key in _read(file) if key != "defaults"}
     return found
+
+
+def _read(file: Path) -> dict:
+    """A configuration file with its interpolations as they stand."""
+    content = OmegaConf.to_container(OmegaConf.load(file))
+    return content if isinstance(content, dict) else {}

@@ -14,7 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import vaelab
@@ -27,13 +27,14 @@ from vaelab.cli.arguments import (
     with_sweep_directory,
 )
 from vaelab.cli.messages import explain, fail, help_text, print_bug, say
-from vaelab.errors import InputError, Interrupted, VaelabError, describe_os_error, one_line
+from vaelab.errors import InputError, Interrupted, VaelabError, describe_os_error, one_line, summarize
 from vaelab.locks import locked
 from vaelab.runs.directory import LOCK, release
-from vaelab.runs.options import NOT_TRAINING, differences
+from vaelab.runs.options import NOT_TRAINING, differences, to_plain_dict
 from vaelab.runs.results import RunState, commit, missing_parts, read_state
 from vaelab.sweeps.names import job_name
 
+LAUNCHERS = ("joblib", "submitit", "ray")  # their own exceptions say that a process was killed
 PLACE = "choose another place with name=... or hydra.run.dir=..."
 
 
@@ -62,7 +63,7 @@ def main() -> None:
 
 
 def sweep() -> None:
-    """A multirun: its jobs, then its report, also where jobs failed."""
+    """Run the jobs of a multirun, then make its report, also where jobs failed."""
     sys.argv[1:], directory = with_sweep_directory(sys.argv[1:])
     is_new = directory is not None and not directory.exists()
     if any(argument.startswith("hydra/launcher=") for argument in sys.argv):
@@ -90,12 +91,13 @@ def sweep() -> None:
 
 
 def _why_the_sweep_ended(error: Exception) -> str:
-    """Of an exception outside the jobs: a launcher's or a sweeper's."""
+    """The line for an exception outside the jobs, from a launcher or a sweeper."""
     if "Unknown plugin class" in str(error):
         return "this launcher or sweeper is not installed: pip install '.[slurm]', '.[ray]' or '.[search]'"
-    if not isinstance(error, (VaelabError, OSError)):
+    has_lost_a_process = type(error).__module__.partition(".")[0] in LAUNCHERS
+    if not has_lost_a_process and not isinstance(error, (VaelabError, OSError)):
         print_bug(error)
-    return f"the sweep ended early: {type(error).__name__}: {one_line(error)[:300]}; the same command goes on with the sweep"
+    return f"the sweep ended early: {summarize(error)[:300]}; the same command goes on with the sweep"
 
 
 @dataclass
@@ -112,15 +114,15 @@ class Job:
 
 def _job(config: DictConfig) -> Job:
     composed = HydraConfig.get()
-    values = OmegaConf.to_container(config, resolve=True)
+    values = to_plain_dict(config)
     multirun = composed.mode == RunMode.MULTIRUN
     side_by_side = multirun and not composed.launcher["_target_"].endswith(".BasicLauncher")
     if multirun and "optuna" in composed.sweeper["_target_"] and not values["data"]["val"]:
-        fail("a search is for the largest validation bound, and data.val=0 leaves no validation: take data.val=5000")
+        fail("a search maximises the validation ELBO, and data.val=0 leaves no validation images: take data.val=5000")
     directory, here = Path(composed.runtime.output_dir), Path.cwd()
     overrides = list(composed.overrides.task)
     if multirun:
-        if composed.sweep.subdir == ".":  # else the user says which
+        if composed.sweep.subdir == ".":  # else the user named one
             elsewhere = ("name", *composed.job.config.override_dirname.exclude_keys)
             directory /= job_name(overrides, values["seed"], elsewhere)
         values["name"] = directory.name
@@ -134,7 +136,7 @@ def compose(config: DictConfig) -> float | None:
     """One job; a search maximises what it returns."""
     job = _job(config)
     directory = job.directory
-    # Empty folders that were there before are the user's to keep.
+    # Empty folders that existed before belong to the user and stay.
     is_ours = not directory.is_dir() or directory.stat().st_ctime >= vaelab.STARTED
     try:
         return run_job(job)
@@ -155,17 +157,17 @@ def compose(config: DictConfig) -> float | None:
         if not job.multirun:
             release(directory, is_ours)
             sys.exit(1)
-        line = f"{type(error).__name__}: {one_line(error)}"
+        line = summarize(error)
         print(f"error: {directory}: {line}", file=sys.stderr)
         raise JobFailed(line) from error
 
 
 def run_job(job: Job) -> float | None:
-    """Train, or finish, or skip the job, whatever its directory asks for."""
+    """Train the job, complete its evaluation, or skip it, depending on the state of its directory."""
     directory = job.directory
     with locked(directory / LOCK) as is_free:
         if not is_free and job.multirun:
-            say(f"{directory}: another process is at work in it, which this one leaves it to")
+            say(f"{directory}: another process is at work in it; this one leaves it out")
             return None
         if not is_free:
             raise InputError(f"{directory}: another process is at work in it; nothing was touched")
@@ -185,7 +187,7 @@ def run_job(job: Job) -> float | None:
 
 
 def check_same(state: RunState, config: dict) -> None:
-    """Say that a job is complete already; an InputError where it is so with another configuration."""
+    """Print that a job is complete already; an InputError where its configuration was another."""
     results = state.results or {}
     there = results.get("config", {})
     changed = differences(there, config, NOT_TRAINING)
@@ -201,23 +203,24 @@ def check_same(state: RunState, config: dict) -> None:
 
 
 def validation_objective(state: RunState) -> float | None:
-    """What a search maximises: the validation's ELBO at beta = 1, or where there is none the negative distortion."""
+    """What a search maximises: the validation's ELBO at beta = 1, or the negative distortion where there is none."""
     found = (state.results or {}).get("validation", {})
     return found.get("elbo", -found["distortion"] if "distortion" in found else None)
 
 
 def report(directory: Path) -> None:
-    """The sweep's tables and plots; an error here is printed and spoils nothing."""
+    """Make the sweep's tables and plots; an error here is printed, and the sweep is complete all the same."""
     from vaelab.runs.console import log_to_console
-    from vaelab.sweeps import report as reports
+    from vaelab.sweeps.documents import count_jobs
+    from vaelab.sweeps.report import report as write_report
 
     log_to_console(quiet=True)  # not to the last job's train.log
     try:
-        found = reports.report([directory], directory)
+        found = write_report([directory], directory)
     except Exception as error:
         if not isinstance(error, (VaelabError, OSError)):
             print_bug(error)
         again = f"python scripts/report.py {shlex.quote(str(directory))}"
         print(f"no report: {one_line(error)}; try again with {again}", file=sys.stderr)
     else:
-        say(f"{reports.counted(found)}: {directory / 'sweep.md'}")
+        say(f"{count_jobs(found)}: {directory / 'sweep.md'}")

@@ -91,8 +91,10 @@ def _unpack(path: Path, checksum: str | None) -> bytes:
 
 
 def _parse(path: Path, data: bytes) -> Tensor:
-    # The format: two zero bytes, the type (8: unsigned byte), the number of dimensions, their sizes as big-endian int32.
-    # Then come the values.
+    """The array in the content of an IDX file.
+
+    Two zero bytes, the type (8: unsigned byte), the number of dimensions, big-endian int32 sizes, then the bytes.
+    """
     if len(data) < 4 or data[:3] != b"\0\0\x08":
         raise InputError(f"{path} is no IDX file of bytes: it starts with {data[:4]!r}")
     dims = data[3]

@@ -1,0 +1,1 @@
+"""Metrics of a trained model: what the test, the evaluation after it, and the plots compute."""

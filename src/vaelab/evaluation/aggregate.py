@@ -1,76 +1,113 @@
-"""The aggregate posterior q(z) = mean_n q(z|x_n), and what the KL term is made of.
+"""The aggregate posterior q(z) = mean_n q(z|x_n) of the test images, and bounds of the KL term's parts.
 
     E KL(q(z|x) ‖ p(z)) = I(x; z) + KL(q(z) ‖ p(z)),   KL(q(z) ‖ p(z)) = TC(z) + sum_d KL(q(z_d) ‖ p(z_d))
 
-the last sum only where p(z) is a product over latents; elsewhere what stands there, the mean of sum_d log q(z_d) -
-log p(z), may be negative, and is called ``product_kl``.
+`vaelab.models.aggregate` has the same parts as they are estimated from a batch, for objectives.
 
-ELBO surgery (Hoffman and Johnson, 2016); Isolating Sources of Disentanglement in Variational Autoencoders (Chen et
-al., 2018).
+**References**
+    ELBO surgery (Hoffman and Johnson, 2016).
+    Isolating Sources of Disentanglement in Variational Autoencoders (Chen et al., 2018).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaelab.models.aggregate import marginal_name
+from vaelab.errors import InputError
+from vaelab.evaluation.evaluated_model import Evaluation
+from vaelab.evaluation.means import Mean
+from vaelab.evaluation.progress import Track, untracked
+from vaelab.models.aggregate import decompose_kl, marginal_name
 from vaelab.models.distributions import factors, pairwise_log_prob
 
-PAIRS = 4_000_000  # numbers at a time: pairs of code and image, times latents
+PAIRS = 4_000_000  # numbers in memory at a time: pairs of latent sample and image, times latents
 
 
-def bounded(
-    q: Distribution, p: Distribution, is_product: bool, track: Callable[[Iterable], Iterable] = iter
-) -> dict[str, float]:
-    """Between what the KL term's parts lie, from one code of each of N images and all N posteriors.
+def measure(evaluation: Evaluation) -> dict[str, object]:
+    """The part ``aggregate``: the KL term's parts, estimated from minibatches and bounded from all pairs of images."""
+    model, limit = evaluation.model, evaluation.settings.aggregate_images
+    p = model.prior_distribution()
+    posteriors = [(model.given(labels).encode(x), len(x)) for x, labels in evaluation.batches("test", limit)]
+    count = sum(size for _, size in posteriors)
+    if count < 2:
+        raise InputError(f"the aggregate posterior needs at least 2 test images, got {count}")
+    is_product = model.posterior.is_product
+    metrics: dict[str, object] = {}
+    if is_product:
+        size = posteriors[0][1]  # a smaller last batch would be a different estimate
+        full = [q for q, images in posteriors if images == size]
+        metrics["minibatch"] = {**_from_minibatches(full, p, count), "batch": size}
+    x, labels = evaluation.first("test", limit)
+    metrics["full"] = bound_kl_parts(model.given(labels).encode(x), p, is_product, evaluation.track)
+    return {**metrics, "images": count}
 
-    Where q(z) at a code counts the image that the code came from, I(x; z) is a lower bound, at most log N; where it
-    leaves that image out, an upper one, and so is the rate: On Variational Bounds of Mutual Information (Poole et al.,
-    2019), section 2. The other parts are bounded by the same two estimates of q(z), and by 0. The marginals q(z_d) need
-    no such care: every one of them is covered by all N images.
 
-    Args:
-        q: posteriors of N images, at least 2, batch ``(N,)``.
-        p: prior.
-        is_product: whether q is a product over latents; without that there are no marginals.
-        track: shows how far the loop is.
+def _from_minibatches(posteriors: list[Distribution], p: Distribution, population: int) -> Mapping[str, object]:
+    means = Mean()
+    for q in posteriors:
+        parts = decompose_kl(q, p, q.sample((1,)), population)
+        means.add({name: part[0] for name, part in parts.items()})
+    return means.compute()
+
+
+def bound_kl_parts(q: Distribution, p: Distribution, is_product: bool, track: Track = untracked) -> dict[str, float]:
+    """Lower and upper bounds of the KL term's parts, in nats, from one latent sample of each of N images.
+
+    log q(z) is estimated twice at each sample. With the image that the sample was drawn for, I(x; z) gets a lower
+    bound, which is at most log N; without it, an upper bound, and the rate is another one. The other parts are bounded
+    by the same two estimates, and by 0. The marginals q(z_d) need no bounds: all N images cover each of them.
+
+    **References**
+        On Variational Bounds of Mutual Information (Poole et al., 2019), section 2.
+
+    **Arguments**
+        q: posteriors of N ≥ 2 images, batch ``(N,)``.
+        p: the prior.
+        is_product: whether q is a product over latents; else there are no marginals.
     """
-    (count,), latent = q.batch_shape, q.event_shape[0]
     z = q.sample()
-    with_own, without_own, product = [], [], []
-    for part in track(torch.arange(count, device=z.device).split(max(1, PAIRS // (count * latent)))):
-        if is_product:
-            by_latent = factors(q).log_prob(z[part].unsqueeze(1))  # (M, N, D)
-            pairs = by_latent.sum(-1)
-            product.append((by_latent.logsumexp(1) - math.log(count)).sum(-1))
-        else:
-            pairs = pairwise_log_prob(q, z[part])
-        with_own.append(pairs.logsumexp(1) - math.log(count))
-        pairs[torch.arange(len(part)), part] = -math.inf
-        without_own.append(pairs.logsumexp(1) - math.log(count - 1))
+    count = len(z)
+    with_own, without_own, log_product = (_mean(part) for part in _log_aggregate(q, z, is_product, track))
     log_qzx, log_pz = _mean(q.log_prob(z)), _mean(p.log_prob(z))
-    most, least = _mean(torch.cat(with_own)), _mean(torch.cat(without_own))
     rate = log_qzx - log_pz
-    information = {"lower": log_qzx - most, "upper": min(log_qzx - least, rate)}
-    figures = {
-        "mutual_information_lower": information["lower"],
-        "mutual_information_upper": information["upper"],
-        "mutual_information_limit": math.log(count),  # of the lower bound
-        "marginal_kl_lower": max(0.0, rate - information["upper"]),
-        "marginal_kl_upper": rate - information["lower"],
+    lower, upper = log_qzx - with_own, min(log_qzx - without_own, rate)
+    metrics = {
+        "mutual_information_lower": lower,
+        "mutual_information_upper": upper,
+        "mutual_information_limit": math.log(count),
+        "marginal_kl_lower": max(0.0, rate - upper),
+        "marginal_kl_upper": rate - lower,
     }
     if is_product:
-        marginals = _mean(torch.cat(product))
-        figures |= {
-            "total_correlation_lower": max(0.0, least - marginals),
-            "total_correlation_upper": most - marginals,
-            marginal_name(p): marginals - log_pz,
+        metrics |= {
+            "total_correlation_lower": max(0.0, without_own - log_product),
+            "total_correlation_upper": with_own - log_product,
+            marginal_name(p): log_product - log_pz,
         }
-    return figures
+    return metrics
+
+
+def _log_aggregate(q: Distribution, z: Tensor, is_product: bool, track: Track) -> tuple[Tensor, Tensor, Tensor]:
+    """log q(z) ``(N,)`` with and without the image that z was drawn for, and sum_d log q(z_d), empty if unknown."""
+    count, latent = z.shape
+    with_own, without_own, log_product = [], [], [z.new_empty(0)]
+    chunks = torch.arange(count, device=z.device).split(max(1, PAIRS // (count * latent)))
+    for chunk in track(chunks, "aggregate posterior"):
+        if is_product:
+            by_latent = factors(q).log_prob(z[chunk].unsqueeze(1))  # (M, N, D)
+            pairs = by_latent.sum(-1)
+            log_product.append((by_latent.logsumexp(1) - math.log(count)).sum(-1))
+        else:
+            pairs = pairwise_log_prob(q, z[chunk])
+        with_own.append(pairs.logsumexp(1) - math.log(count))
+        pairs[torch.arange(len(chunk)), chunk] = -math.inf
+        without_own.append(pairs.logsumexp(1) - math.log(count - 1))
+    return torch.cat(with_own), torch.cat(without_own), torch.cat(log_product)
 
 
 def _mean(values: Tensor) -> float:
-    return float(values.double().mean()) if values.device.type != "mps" else float(values.mean())
+    """MPS has no float64."""
+    return float(values.mean() if values.device.type == "mps" else values.double().mean())

@@ -1,14 +1,15 @@
-"""What a network that answers for every image loses against a posterior found for each image by itself.
+"""The two parts of the gap: what the posterior's family cannot fit, and what the encoder loses beside that.
 
     gap = log p(x) - ELBO(q) = [log p(x) - ELBO(q*)] + [ELBO(q*) - ELBO(q)]
 
-with q* the best of q's family for this one image: the first bracket is what the family cannot do (approximation gap),
-the second what the encoder loses (amortization gap). Inference Suboptimality in Variational Autoencoders (Cremer et
-al., 2018).
+q* is the best posterior of q's family for one image. The first bracket is the approximation gap, the second the
+amortization gap: an encoder serves all images, and q* is optimised for one.
+
+**References**
+    Inference Suboptimality in Variational Autoencoders (Cremer et al., 2018).
 """
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,23 +17,27 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab import rng
+from vaelab.errors import InputError
+from vaelab.evaluation.evaluated_model import Evaluation
 from vaelab.evaluation.importance import importance_weights, log_likelihood, useful_prior_samples
+from vaelab.evaluation.progress import Track, untracked
 from vaelab.models.contracts import Model
 from vaelab.models.inference import Inference
 
 LEARNING_RATE = 0.05  # of the family's parameters, such as means and log variances, which are of the order of one
-SAMPLES = 8  # codes per image and step
+SAMPLES = 8  # latent samples per image and step
+MOST_SAMPLES = 1_000  # latent samples per image in the two ELBOs, at most
 
 
 @dataclass
-class Split:
-    """Per image ``(B,)``, in nats.
+class GapTerms:
+    """The terms of the gap for each image ``(B,)``, in nats.
 
-    Args:
+    **Attributes**
         elbo: with the encoder's q.
-        best_elbo: with q*, the optimised one.
+        best_elbo: with q*.
         log_p: log p(x) by importance sampling from the better of the two.
-        variance: of ``log_p``, Monte Carlo.
+        variance: the Monte Carlo variance of ``log_p``.
     """
 
     elbo: Tensor
@@ -41,69 +46,92 @@ class Split:
     variance: Tensor
 
 
-def optimised(model: Model, x: Tensor, steps: int, track: Callable[[Iterable], Iterable] = iter) -> Distribution:
-    """q*(z) for each image ``(B, 1, H, W)``: the posterior of those outputs that maximise this image's ELBO.
+def measure(evaluation: Evaluation) -> dict[str, object]:
+    """The part ``amortization``: the gap and its two parts."""
+    settings = evaluation.settings
+    x, labels = evaluation.first("test", settings.amortization_images)
+    samples = min(MOST_SAMPLES, settings.nll_samples)
+    terms = gap_terms(
+        evaluation.model.given(labels), x, settings.amortization_steps, samples, settings.chunk,
+        evaluation.prior_samples, evaluation.track,
+    )  # fmt: skip
+    return {**gap_metrics(terms), "nll_samples": samples, "steps": settings.amortization_steps, "images": len(x)}
 
-    ``steps`` of Adam from the encoder's own outputs, its rate falling to nothing along a cosine. A flow's maps stay as
-    they are; what they are conditioned on is optimised.
+
+def optimised(model: Model, x: Tensor, steps: int, track: Track = untracked) -> Distribution:
+    """q*(z), batch ``(B,)``: the posterior of those outputs that maximise the ELBO of each image ``(B, C, H, W)``.
+
+    Adam starts from the encoder's own outputs, with a cosine learning rate. A flow's maps stay as they are; what they
+    are conditioned on is optimised.
+
+    **Raises**
+        InputError: the posterior is no function of one vector per image.
     """
+    posterior = model.posterior
+    if not posterior.has_outputs:
+        raise InputError(f"{type(posterior).__name__} has no outputs that could be optimised for one image")
     with torch.no_grad():
-        outputs = nn.Parameter(model.posterior.outputs(model.encoder_input(x)).clone())
+        outputs = nn.Parameter(posterior.outputs(model.encoder_input(x)).clone())
         p = model.prior_distribution()
     optimizer = torch.optim.Adam([outputs], LEARNING_RATE)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in track(range(steps)):
+    for _ in track(range(steps), "amortization"):
         with torch.enable_grad():
-            q = model.posterior.from_outputs(outputs)
+            q = posterior.from_outputs(outputs)
             z = q.rsample((SAMPLES,))
             inference = Inference(x, z, q, p, model.decode(z))
             loss = (inference.rate - inference.log_px.mean(0)).sum()
-        (outputs.grad,) = torch.autograd.grad(loss, outputs)  # the model's own parameters get none
+        (outputs.grad,) = torch.autograd.grad(loss, outputs)  # none for the model's own parameters
         optimizer.step()
         rate.step()
-    return model.posterior.from_outputs(outputs.detach())
+    return posterior.from_outputs(outputs.detach())
 
 
 @torch.no_grad()
-def split(
+def gap_terms(
     model: Model,
     x: Tensor,
     steps: int,
     samples: int,
     chunk: int | None = None,
     prior_samples: int = 0,
-    track: Callable[[Iterable], Iterable] = iter,
-) -> Split:
-    """The gap of images ``(B, 1, H, W)`` in its two parts; bounds from ``samples`` codes each, the likelihood from
-    ``prior_samples`` more."""
-    qs = model.encode(x), optimised(model, x, steps, track)
+    track: Track = untracked,
+) -> GapTerms:
+    """The terms of the gap for images ``(B, C, H, W)``.
+
+    **Arguments**
+        steps: of the optimisation.
+        samples: latent samples per image in the two ELBOs and in log p(x).
+        chunk, prior_samples: see `importance_weights`.
+    """
+    posteriors = model.encode(x), optimised(model, x, steps, track)
     prior_samples = useful_prior_samples(model, x, prior_samples)
     found = []
-    for q in qs:  # with the same noise, so that the better of two equal ones is not the luckier
+    for q in posteriors:  # with the same noise: of two equal ones neither is better by chance
         with rng.fixed_noise(x.device, rng.SUITE):
             found.append(importance_weights(model, x, samples, chunk, q=q, prior_samples=prior_samples))
     before, after = found
     (log_p, variance), (best_log_p, best_variance) = (
         log_likelihood(weights.log_w, weights.shared) for weights in found
     )
-    # An image whose encoder was better already keeps it.
-    better = after.elbo > before.elbo
-    return Split(
+    # Where the optimisation did not help, q* is the encoder's own posterior.
+    is_better = after.elbo > before.elbo
+    return GapTerms(
         before.elbo,
-        torch.where(better, after.elbo, before.elbo),
-        torch.where(better, best_log_p, log_p),
-        torch.where(better, best_variance, variance),
+        torch.where(is_better, after.elbo, before.elbo),
+        torch.where(is_better, best_log_p, log_p),
+        torch.where(is_better, best_variance, variance),
     )
 
 
-def figures(parts: Split) -> dict[str, float]:
-    """Means over the images, and the standard error of their log p(x)."""
-    elbo, best, log_p = (float(part.double().mean()) for part in (parts.elbo, parts.best_elbo, parts.log_p))
+def gap_metrics(terms: GapTerms) -> dict[str, float]:
+    """Means over the images, and the standard error of the nll."""
+    elbo, best, log_p = (float(term.double().mean()) for term in (terms.elbo, terms.best_elbo, terms.log_p))
     return {
         "elbo": elbo,
         "best_elbo": best,
         "nll": -log_p,
-        "nll_stderr": math.sqrt(float(parts.variance.double().sum())) / len(parts.log_p),
+        "nll_stderr": math.sqrt(float(terms.variance.double().sum())) / len(terms.log_p),
         "gap": log_p - elbo,
         "approximation_gap": log_p - best,
         "amortization_gap": best - elbo,

@@ -1,4 +1,4 @@
-"""bounds."""
+"""Rate, distortion, ELBO and squared error of each image, from an `Inference`."""
 
 from torch import Tensor
 
@@ -7,7 +7,10 @@ from vaelab.models.inference import Inference
 
 
 def bounds(inference: Inference, has_bound: bool) -> dict[str, Tensor]:
-    """``distortion`` ``(B,)``, and ``rate`` and ``elbo`` where the posterior has a density."""
+    """``distortion`` ``(B,)`` in nats, and ``rate`` and ``elbo`` where the posterior has a density, all at β = 1.
+
+    distortion = -mean_K log p(x|z),   rate = KL(q(z|x) ‖ p(z)),   elbo = -(rate + distortion)
+    """
     distortion = -inference.log_px.mean(0)
     if not has_bound:
         return {"distortion": distortion}
@@ -16,5 +19,5 @@ def bounds(inference: Inference, has_bound: bool) -> dict[str, Tensor]:
 
 
 def squared_error(model: Model, inference: Inference) -> Tensor:
-    """‖x - x̂‖² ``(B,)``, x̂ being the model's reconstruction: the likelihood's mean at the posterior's mean."""
+    """‖x - x̂‖² ``(B,)``, where x̂ is the model's reconstruction: the likelihood's mean at the posterior's mean."""
     return (inference.x - model.reconstruct(inference.q)).square().flatten(1).sum(1)

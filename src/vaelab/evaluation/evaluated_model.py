@@ -1,12 +1,16 @@
 """The model under evaluation: what plots and metrics are made of."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vaelab.data.datamodule import ImageDataModule
+from vaelab.evaluation.classifier import CACHE
+from vaelab.evaluation.progress import Track, untracked
+from vaelab.evaluation.settings import Settings
 from vaelab.models.contracts import Model, Objective
 
 BATCH = 500  # images
@@ -55,3 +59,36 @@ class EvaluatedModel:
         """Posterior means ``(N, D)`` and labels ``(N,)`` of the first ``limit`` images of a split."""
         pairs = [(self.model.given(labels).encode(x).mean, labels) for x, labels in self.batches(split, limit)]
         return torch.cat([means for means, _ in pairs]), torch.cat([labels for _, labels in pairs])
+
+
+@dataclass
+class Evaluation(EvaluatedModel):
+    """A model under evaluation, and how it is evaluated.
+
+    **Arguments**
+        settings: how many samples and images the parts use.
+        cache: the folder of the classifiers whose features compare samples with images.
+        track: shows the progress of long loops.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    cache: Path = CACHE
+    track: Track = untracked
+
+    @classmethod
+    def of(
+        cls, evaluated: EvaluatedModel, settings: Settings, cache: Path = CACHE, track: Track = untracked
+    ) -> "Evaluation":
+        """The evaluation of ``evaluated``.
+
+        **Example**
+
+            evaluation = Evaluation.of(module.evaluated(data), Settings(nll_samples=500))
+            evaluate("likelihood", evaluation)["nll"]
+        """
+        return cls(**vars(evaluated), settings=settings, cache=cache, track=track)
+
+    @property
+    def prior_samples(self) -> int:
+        """Samples of p(z) in nll; 0 for a model in closed form, whose posterior is exact."""
+        return 0 if self.model.is_solved else self.settings.prior_samples

@@ -1,7 +1,6 @@
-"""What a model is worth: rate, distortion, ELBO and log-likelihood, in nats per image, at β = 1.
+"""log p(x) by importance sampling, with the rate, the distortion and the ELBO of the same latent samples, at β = 1.
 
-The letters are those of log p(x) = ELBO + KL(q(z|x) ‖ p(z|x)); the ELBO is -(rate + distortion), the last term
-the gap. Nothing here decodes the posterior's mean and calls it a bound: codes are sampled.
+log p(x) ≈ log(1/K sum_k w_k),   w = p(x|z) p(z) / q(z|x),   z from q(z|x)
 """
 
 import math
@@ -16,20 +15,20 @@ from vaelab.models.contracts import Model
 from vaelab.models.distributions import pairwise_log_prob
 from vaelab.models.inference import Inference, closed_form_kl
 
-CPU_CHUNK, GPU_CHUNK = 1_000, 20_000  # codes at a time: the images of more would not stay in a CPU's cache
-WIDE = 1.75  # see _log_shared
+CPU_CHUNK, GPU_CHUNK = 1_000, 20_000  # latents decoded at a time: the images of more do not fit in a CPU's cache
+WIDE = 1.75  # factor on every second sample of the prior: see _log_wide_prior
 BF16_TOLERANCE = 0.005  # nats, of the mean over images
 
 
 @dataclass
 class ImportanceWeights:
-    """Importance weights of a batch, and what they were made of.
+    """Importance weights of a batch, and the terms of its ELBO, in nats.
 
-    Args:
-        log_w: log p(x|z) + log p(z) - log q(z|x), z from q: ``(K, B)``.
-        distortion: -log p(x|z), averaged over the codes ``(B,)``.
-        rate: KL(q(z|x) ‖ p(z)) ``(B,)``, averaged over the codes where it has no closed form.
-        shared: how many of the codes, the last ones, are from the prior, the same for all images.
+    **Attributes**
+        log_w: log p(x|z) + log p(z) - log density of z ``(K, B)``.
+        distortion: -log p(x|z), averaged over the samples of q(z|x) ``(B,)``.
+        rate: KL(q(z|x) ‖ p(z)) ``(B,)``, averaged over those samples where it has no closed form.
+        shared: how many of the K samples, the last ones, are from the prior and the same for all images.
     """
 
     log_w: Tensor
@@ -39,7 +38,7 @@ class ImportanceWeights:
 
     @property
     def elbo(self) -> Tensor:
-        """``(B,)``."""
+        """-(rate + distortion) ``(B,)``."""
         return -(self.rate + self.distortion)
 
 
@@ -52,68 +51,104 @@ def importance_weights(
     q: Distribution | None = None,
     prior_samples: int = 0,
 ) -> ImportanceWeights:
-    """ImportanceWeights of ``samples`` codes for each image of ``x`` ``(B, 1, H, W)``, from ``q`` instead of q(z|x) where given.
+    """Importance weights of latent samples for images ``x`` ``(B, C, H, W)``.
 
-    The images are encoded once; about ``chunk`` codes are decoded at a time, or one per image where the images are
-    more, which bounds the memory. Another chunk draws other codes of the same kind. With ``bf16`` the decoder's
-    matrix products are in bfloat16, and nothing else.
+    A q that misses a mode of p(z|x) misses its probability mass, and its weights do not show it. So samples of p(z),
+    and of a wider distribution, can be added. All images share them: each is decoded once and weighed by matrix
+    products. The density in a weight is then that of the mixture of all proposals. `useful_prior_samples` says where
+    they help.
 
-    A q that misses a mode of p(z|x) leaves its mass out, and nothing in the weights tells. So ``prior_samples`` codes
-    can be added, from p(z) and from a wider one, the same for all images: each is decoded once and weighed by matrix
-    products. A code's weight is p(x|z) p(z) over the density of the mixture that all of them come from. Safe and
-    Effective Importance Sampling (Owen and Zhou, 2000). ``useful_prior_samples`` says where they are of use.
+    **References**
+        Importance Weighted Autoencoders (Burda et al., 2016).
+        Safe and Effective Importance Sampling (Owen and Zhou, 2000), for the mixture of proposals.
+
+    **Arguments**
+        samples: latent samples of q(z|x) for each image.
+        chunk: latents decoded at a time, which bounds the memory, but at least one per image; None for what suits the
+            device. Another chunk draws other samples of the same distribution.
+        bf16: whether the decoder's matrix products are in bfloat16; densities never are.
+        q: a distribution to use instead of q(z|x), batch ``(B,)``.
+        prior_samples: further samples, even in number, that all images share.
     """
     chunk = chunk or (CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK)
-    q, p = q or model.encode(x), model.prior_distribution()
-    total = samples + prior_samples
-    from_q, from_p = math.log(samples / total), math.log(prior_samples / total) if prior_samples else -math.inf
+    proposals = _Proposals(model, x, q or model.encode(x), model.prior_distribution(), samples, prior_samples, bf16)
     log_w, distortion, rate = [], torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x[:, 0, 0, 0])
-    for drawn in torch.arange(samples).split(max(1, chunk // len(x))):
-        z = q.sample((len(drawn),))
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
-            px = model.decode(z)
-        # No latent lies outside the arguments: one Inference per chunk, freed before the next.
-        part = Inference(x, z, q, p, px)
-        log_mixture = part.log_qz
-        if prior_samples:
-            log_mixture = torch.logaddexp(part.log_qz + from_q, _log_shared(p, z, part.log_pz) + from_p)
-        log_w.append(part.log_px + part.log_pz - log_mixture)
+    for indices in torch.arange(samples).split(max(1, chunk // len(x))):
+        part = proposals.draw_posterior(len(indices))  # one Inference per chunk, freed before the next
+        log_w.append(proposals.posterior_log_weights(part))
         distortion -= part.log_px.sum(0) / samples
-        rate += part.rate * (len(drawn) / samples)
+        rate += part.rate * (len(indices) / samples)
     for first in range(0, prior_samples, chunk):
-        z = p.sample((min(chunk, prior_samples - first),))
-        z[first % 2 :: 2] *= WIDE  # every second one of all
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
-            px = model.decode(z)
-        log_px, log_qz, log_pz = pairwise_log_prob(px, x).T, pairwise_log_prob(q, z), p.log_prob(z).unsqueeze(1)
-        log_w.append(
-            log_px
-            + log_pz
-            - torch.logaddexp(log_qz + from_q, _log_shared(p, z, log_pz.squeeze(1)).unsqueeze(1) + from_p)
-        )
+        z = proposals.draw_prior(min(chunk, prior_samples - first), first)
+        log_w.append(proposals.prior_log_weights(z))
     return ImportanceWeights(torch.cat(log_w), distortion, rate, prior_samples)
 
 
-def useful_prior_samples(model: Model, x: Tensor, wanted: int) -> int:
-    """``wanted``, or 0 where codes from the prior are of no use to images like ``x`` ``(B, 1, H, W)``.
+@dataclass
+class _Proposals:
+    """The mixture that latent samples come from: q(z|x) of each image and, where asked for, the widened prior."""
 
-    About one in exp(rate) of them falls where an image's posterior is: they are left out where all would miss, and
-    where a model cannot share codes.
-    """
-    if not wanted or not _shares_codes(model, x):
-        return 0
-    rate = _typical_rate(model.encode(x), model.prior_distribution())
-    return wanted if rate < math.log(wanted) else 0
+    model: Model
+    x: Tensor
+    q: Distribution
+    p: Distribution
+    samples: int
+    prior_samples: int
+    bf16: bool
+
+    def draw_posterior(self, count: int) -> Inference:
+        z = self.q.sample((count,))
+        return Inference(self.x, z, self.q, self.p, self._decode(z))
+
+    def draw_prior(self, count: int, first: int) -> Tensor:
+        """Samples ``first``, ``first + 1``, ... of the prior ``(count, D)``; every second one of all is widened."""
+        z = self.p.sample((count,))
+        z[first % 2 :: 2] *= WIDE
+        return z
+
+    def posterior_log_weights(self, part: Inference) -> Tensor:
+        """``(K, B)``."""
+        log_density = part.log_qz
+        if self.prior_samples:
+            log_density = self._log_mixture(part.log_qz, _log_wide_prior(self.p, part.z, part.log_pz))
+        return part.log_px + part.log_pz - log_density
+
+    def prior_log_weights(self, z: Tensor) -> Tensor:
+        """``(M, B)`` of shared samples ``(M, D)``."""
+        px = self._decode(z)
+        log_px, log_qz = pairwise_log_prob(px, self.x).T, pairwise_log_prob(self.q, z)
+        log_pz = self.p.log_prob(z).unsqueeze(1)
+        log_wide = _log_wide_prior(self.p, z, log_pz.squeeze(1)).unsqueeze(1)
+        return log_px + log_pz - self._log_mixture(log_qz, log_wide)
+
+    def _decode(self, z: Tensor) -> Distribution:
+        with torch.autocast(self.x.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.model.decode(z)
+
+    def _log_mixture(self, log_qz: Tensor, log_wide: Tensor) -> Tensor:
+        total = self.samples + self.prior_samples
+        return torch.logaddexp(log_qz + math.log(self.samples / total), log_wide + math.log(self.prior_samples / total))
 
 
-def _log_shared(p: Distribution, z: Tensor, log_pz: Tensor) -> Tensor:
-    """Log density of codes from p, every second of them ``WIDE`` times as far out: the hardest images' lie there."""
+def _log_wide_prior(p: Distribution, z: Tensor, log_pz: Tensor) -> Tensor:
+    """Log density of samples of p, every second one multiplied by ``WIDE``: latents of unusual images lie far out."""
     far = p.log_prob(z / WIDE) - z.shape[-1] * math.log(WIDE)
     return torch.logaddexp(log_pz, far) - math.log(2)
 
 
-def _typical_rate(q: Distribution, p: Distribution) -> float:
-    """KL(q ‖ p), the median over images."""
+def useful_prior_samples(model: Model, x: Tensor, wanted: int) -> int:
+    """``wanted``, or 0 where samples of the prior do not help for images like ``x`` ``(B, C, H, W)``.
+
+    About one in exp(rate) samples of the prior falls where an image's posterior is. They do not help where all of
+    them would miss, and they cannot be used where images cannot share samples.
+    """
+    if not wanted or not _shares_samples(model, x):
+        return 0
+    rate = _median_rate(model.encode(x), model.prior_distribution())
+    return wanted if rate < math.log(wanted) else 0
+
+
+def _median_rate(q: Distribution, p: Distribution) -> float:
     rate = closed_form_kl(q, p)
     if rate is None:
         z = q.sample((10,))
@@ -121,20 +156,19 @@ def _typical_rate(q: Distribution, p: Distribution) -> float:
     return float(rate.detach().median())
 
 
-def _shares_codes(model: Model, x: Tensor) -> bool:
-    """Whether many codes can be weighed by many images in a matrix product."""
+def _shares_samples(model: Model, x: Tensor) -> bool:
+    """Whether a matrix product can weigh many latent samples for many images."""
     return (
         model.has_continuous_latents
-        and model.posterior is not None
         and model.posterior.is_product
-        and model.classes is None  # whose decoder depends on the image's label
+        and model.classes is None  # else the decoder depends on the image's label
         and model.likelihood.is_cheap_in_pairs
-        and x.device.type != "mps"  # which lacks the float64 that squares want
+        and x.device.type != "mps"  # which has no float64, and the squares need it
     )
 
 
 def bf16_error(model: Model, x: Tensor, samples: int = 100, chunk: int | None = None) -> float:
-    """By how many nats, in the mean over ``x``, bfloat16 products move the log-likelihood, all noise being the same."""
+    """By how many nats bfloat16 products change log p(x), in the mean over ``x``, with the same noise."""
     estimates = []
     for bf16 in (False, True):
         with rng.fixed_noise(x.device, rng.EVALUATE):
@@ -143,13 +177,18 @@ def bf16_error(model: Model, x: Tensor, samples: int = 100, chunk: int | None = 
 
 
 def log_likelihood(log_weights: Tensor, shared: int = 0) -> tuple[Tensor, Tensor]:
-    """log p(x) ``(B,)`` from importance weights ``(K, B)``, and the estimate's Monte Carlo variance ``(B,)``.
+    """log p(x) ``(B,)`` from log importance weights ``(K, B)``, and its Monte Carlo variance ``(B,)``.
 
-    log p(x) ≈ logsumexp_K - log K, a lower bound in expectation; its variance by the delta method is
-    var(w / mean w) / K. Importance Weighted Autoencoders (Burda et al., 2016), equation 8.
+    log p(x) ≈ logsumexp_K log w - log K, which is a lower bound in expectation. By the delta method its variance is
+    var(w / mean w) / K.
 
-    The last ``shared`` of the K codes are the same for all images, which then err together. Each image is given B times
-    what that adds to the variance of the batch's mean, so that variances add up as if the images were independent.
+    **References**
+        Importance Weighted Autoencoders (Burda et al., 2016), equation 8.
+
+    **Arguments**
+        shared: how many of the K samples, the last ones, are the same for all images, whose errors they correlate.
+            Each image's variance includes B times what that adds to the variance of the batch's mean, so that
+            variances add up as if the images were independent.
     """
     count = len(log_weights)
     estimate = log_weights.logsumexp(0) - math.log(count)
@@ -162,5 +201,5 @@ def log_likelihood(log_weights: Tensor, shared: int = 0) -> tuple[Tensor, Tensor
 
 
 def effective_samples(log_weights: Tensor) -> Tensor:
-    """(sum w)² / sum w² ``(B,)``: how many of the ``K`` weights ``(K, B)`` carry the estimate, from 1 to K."""
+    """(sum w)² / sum w² ``(B,)`` of log weights ``(K, B)``: how many of them the estimate rests on, from 1 to K."""
     return 1 / log_weights.softmax(0).square().sum(0)

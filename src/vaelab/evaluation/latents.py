@@ -1,25 +1,30 @@
-"""latents."""
+"""Which latents carry information: active units and KL terms."""
 
 from collections.abc import Callable
 
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, kl_divergence
 
 from vaelab.checks import number
-from vaelab.evaluation.means import Mean
+from vaelab.evaluation.evaluated_model import Evaluation
+from vaelab.evaluation.linear_model import linear_comparison
+from vaelab.evaluation.means import Mean, numbers, vectors
+from vaelab.evaluation.settings import ACTIVE_VARIANCE
+from vaelab.models.distributions import factors
 
-ACTIVE_VARIANCE = 0.01  # Importance Weighted Autoencoders (Burda et al., 2016), section 5.2
+__all__ = ["ACTIVE_VARIANCE", "ActiveUnits", "measure", "posterior_std"]
 
 
 def posterior_std(q: Distribution) -> Tensor:
-    """The posterior's standard deviation ``(B,)``, averaged over latents: what noise there is on the code."""
+    """The posterior's standard deviation ``(B,)``, averaged over latents."""
     return q.stddev.mean(-1)
 
 
 class ActiveUnits:
     """How many latents vary with the image: Var_x(E_q[z_d]) > ``threshold``.
 
-    Importance Weighted Autoencoders (Burda et al., 2016), section 5.2. Figures are ``(B, D)`` posterior means.
+    **References**
+        Importance Weighted Autoencoders (Burda et al., 2016), section 5.2.
     """
 
     def __init__(self, threshold: float = ACTIVE_VARIANCE) -> None:
@@ -27,10 +32,35 @@ class ActiveUnits:
         self.moments = Mean()
 
     def add(self, means: Tensor) -> None:
+        """Add posterior means ``(B, D)``."""
         means = means if means.device.type == "mps" else means.double()
         self.moments.add({"first": means, "second": means.square()})
 
     def compute(self, all_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> int:
-        moments = self.moments.compute(all_sum)
+        """The number of active latents; ``all_sum`` adds a tensor up over all processes."""
+        moments = vectors(self.moments.compute(all_sum))
         pairs = zip(moments["first"], moments["second"], strict=True)
         return sum(second - first**2 > self.threshold for first, second in pairs)
+
+
+def measure(evaluation: Evaluation) -> dict[str, object]:
+    """The part ``latents``: active units, KL terms in descending order, and those of a linear model."""
+    active, means = ActiveUnits(evaluation.settings.active_variance), Mean()
+    for x, labels in evaluation.batches("test"):
+        model = evaluation.model.given(labels)
+        q = model.encode(x)
+        active.add(q.mean)
+        values = {"posterior_std": posterior_std(q)}
+        if model.has_kl_per_latent:
+            values["kl_per_latent"] = kl_divergence(factors(q), factors(model.prior_distribution()))
+        means.add(values)
+    found = means.compute()
+    metrics: dict[str, object] = {"active_units": active.compute(), **numbers(found), "images": means.total}
+    per_latent = vectors(found).get("kl_per_latent")
+    if per_latent is None:
+        return metrics
+    order = sorted(range(len(per_latent)), key=lambda latent: -per_latent[latent])
+    sorted_kl = [per_latent[latent] for latent in order]
+    return {
+        **metrics, "kl_per_latent": sorted_kl, "kl_order": order, **linear_comparison(evaluation, len(per_latent))
+    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a linear Gaussian model, probabilistic PCA, would do with the same images at the same β."""
+"""The KL terms that a linear Gaussian VAE, probabilistic PCA, would have for the same images and β."""
 
 import math
 
@@ -7,11 +7,13 @@ from vaelab.models.closed_form import linear_rates, spectrum
 
 
 def linear_comparison(evaluated: EvaluatedModel, latent: int) -> dict[str, object]:
-    """KL terms that probabilistic PCA of the training images would have, in each of ``latent`` components.
+    """KL terms of a linear Gaussian VAE with ``latent`` latents, from the training images' covariance.
 
-    At the likelihood's own noise where it has one for all pixels, else at that of probabilistic PCA with as many
-    latents. Empty where β does not weigh the whole KL term, or where the model is conditioned on labels, which PCA
-    does not know.
+    The pixels' standard deviation σ is the likelihood's own, where all pixels share one; else it is that of
+    probabilistic PCA with as many latents. The result is empty where there is no such model: β does not weigh the
+    whole KL term, β or σ is 0, or the model is conditioned on labels, which PCA does not know.
+
+    Returns ``linear_kl``, ``linear_kept`` and ``linear_noise``: see `vaelab.evaluation.metrics`.
     """
     beta = evaluated.beta
     if not evaluated.objective.weighs_whole_kl or evaluated.model.classes is not None:

@@ -1,39 +1,56 @@
-"""means."""
+"""Means over images, added up over batches and processes."""
 
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
+Means = dict[str, float | list[float]]
+
 
 class Mean:
-    """Means over images of named figures ``(B,)`` or ``(B, D)``, which stay where they were computed until asked for.
+    """Means over images of named values ``(B,)`` or ``(B, D)``.
 
-    Sums of figures are added over processes before the division, so that batches and processes of different
-    sizes weigh what they hold.
+    The values stay on their device until the mean is asked for. Sums are added over processes before the division, so
+    that each image has the same weight, however the images are spread over batches and processes.
     """
 
     def __init__(self) -> None:
         self.batches: dict[str, list[Tensor]] = {}
-        self.total = 0  # images in all processes, once computed
+        self.total = 0  # images in all processes, set by ``compute``
 
-    def add(self, figures: Mapping[str, Tensor]) -> None:
-        for name, figure in figures.items():
-            self.batches.setdefault(name, []).append(figure.detach())
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add the values of one batch."""
+        for name, value in values.items():
+            self.batches.setdefault(name, []).append(value.detach())
 
-    def compute(self, all_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float | list[float]]:
-        """The means as numbers, or lists of ``D``; ``all_sum`` adds a tensor up over all processes."""
+    def compute(self, all_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> Means:
+        """The means: a number for values ``(B,)``, a list of ``D`` numbers for values ``(B, D)``.
+
+        **Arguments**
+            all_sum: adds a tensor up over all processes.
+        """
         if not self.batches:
             return {}
-        figures = {name: torch.cat(batches) for name, batches in self.batches.items()}
+        values = {name: torch.cat(batches) for name, batches in self.batches.items()}
         # MPS has no float64.
-        sums = [figure if figure.device.type == "mps" else figure.double() for figure in figures.values()]
-        sums = torch.cat([figure.sum(0).reshape(-1) for figure in sums])
-        count = sums.new_tensor([len(next(iter(figures.values())))])
-        *sums, count = all_sum(torch.cat([sums, count])).tolist()
+        exact = [value if value.device.type == "mps" else value.double() for value in values.values()]
+        sums = torch.cat([value.sum(0).reshape(-1) for value in exact])
+        images = sums.new_tensor([len(next(iter(values.values())))])
+        *totals, count = all_sum(torch.cat([sums, images])).tolist()
         self.total = round(count)
-        means = iter(value / count for value in sums)
+        means = iter([total / count for total in totals])
         return {
-            name: next(means) if figure.dim() == 1 else [next(means) for _ in range(figure.shape[1])]
-            for name, figure in figures.items()
+            name: next(means) if value.dim() == 1 else [next(means) for _ in range(value.shape[1])]
+            for name, value in values.items()
         }
+
+
+def numbers(means: Means) -> dict[str, float]:
+    """Those of ``means`` that are one number each."""
+    return {name: mean for name, mean in means.items() if isinstance(mean, float)}
+
+
+def vectors(means: Means) -> dict[str, list[float]]:
+    """Those of ``means`` that are a list of numbers each."""
+    return {name: mean for name, mean in means.items() if isinstance(mean, list)}

@@ -1,8 +1,9 @@
 """The catalogue of metrics: the one place that says what each is called, its unit, what it means, and what is better.
 
-The table at the end of a run, sweeps, plots, TensorBoard and the README's table read it.
+The table at the end of a run, `scripts/evaluate.py`, sweeps, plots, TensorBoard and the README's table read it.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -27,37 +28,83 @@ class Metric:
     is_brief: bool = False
 
     @property
+    def short(self) -> str:
+        """The meaning up to its first comma, for the title of a plot."""
+        return self.meaning.partition(",")[0]
+
+    @property
     def title(self) -> str:
         """For the axis of a plot: ``elbo, nats (higher is better)``."""
         unit = f", {self.unit}" if self.unit else ""
         return f"{self.name}{unit}" + (f" ({self.better} is better)" if self.better else "")
 
 
-_ALL = (
+# In the order in which tables show them.
+_TEST = (
     Metric("elbo", "nats", "-(rate + distortion) at beta = 1, latents sampled", "higher", is_brief=True),
     Metric("rate", "nats", "KL(q(z|x) || p(z))", is_brief=True),
     Metric("distortion", "nats", "-E log p(x|z)", "lower", is_brief=True),
     Metric("nll", "nats", "-log p(x), estimated by importance sampling", "lower", is_brief=True),
-    Metric("nll_samples", "", "importance samples per image in nll"),
+    Metric("nll_samples", "", "importance samples of q(z|x) per image in nll"),
     Metric("nll_prior_samples", "", "samples of the prior in nll, shared by a batch"),
     Metric("nll_stderr", "nats", "Monte Carlo standard error of nll"),
     Metric("gap", "nats", "-elbo - nll, which estimates KL(q(z|x) || p(z|x))", "lower"),
-    Metric("active_units", "latents", "latents whose posterior mean varies over images, by more than 0.01"),
+    Metric("active_units", "latents", "latents whose posterior mean has a variance over images above active_variance"),
     Metric("posterior_std", "", "the posterior's standard deviation, mean over latents"),
     Metric("mse", "", "squared error per image, summed over pixels, decoded from the posterior mean", "lower",
            is_brief=True),
     Metric("iwae", "nats", "the importance-weighted bound with loss.samples samples", "higher"),
-    Metric("mutual_information", "nats", "I(x; z), estimated from batches"),
-    Metric("total_correlation", "nats", "KL(q(z) || prod_d q(z_d)), estimated from batches"),
-    Metric("dimension_kl", "nats", "sum_d KL(q(z_d) || p(z_d)), estimated from batches"),
-    Metric("product_kl", "nats", "E[sum_d log q(z_d) - log p(z)], estimated from batches"),
+    Metric("mutual_information", "nats", "I(x; z), estimated from minibatches"),
+    Metric("total_correlation", "nats", "KL(q(z) || prod_d q(z_d)), estimated from minibatches"),
+    Metric("dimension_kl", "nats", "sum_d KL(q(z_d) || p(z_d)), estimated from minibatches, or from all images (full)"),
+    Metric("product_kl", "nats", "E[sum_d log q(z_d) - log p(z)], where p(z) is no product over latents"),
     Metric("loss", "nats", "what was minimised, at the beta of the training"),
+)  # fmt: skip
+_SWEEP = (
     Metric("used_units", "latents", "latents whose KL term is above 0.05 nats"),
     Metric("linear_kept", "latents", "latents that probabilistic PCA would use at the same beta"),
+)
+_EVALUATION = (
+    Metric("images", "", "test images that the means are over"),
+    Metric("time_s", "s", "time that the part took"),
+    Metric("effective_samples", "", "(sum w)^2 / sum w^2 of the importance weights: from 1 to all samples", "higher"),
+    Metric("bf16_error", "nats", "change of nll by bfloat16 products in the decoder"),
+    Metric("kl_per_latent", "nats", "KL(q(z_d|x) || p(z_d)), the largest first"),
+    Metric("kl_order", "", "the latents in the order of kl_per_latent, numbered from 0"),
+    Metric("linear_kl", "nats", "KL terms of probabilistic PCA at the same beta, the largest first"),
+    Metric("batch", "", "images in a minibatch"),
+    Metric("mutual_information_lower", "nats", "lower bound of I(x; z)"),
+    Metric("mutual_information_upper", "nats", "upper bound of I(x; z)"),
+    Metric("mutual_information_limit", "nats", "log(images), which the lower bound cannot exceed"),
+    Metric("marginal_kl_lower", "nats", "lower bound of KL(q(z) || p(z))"),
+    Metric("marginal_kl_upper", "nats", "upper bound of KL(q(z) || p(z))"),
+    Metric("total_correlation_lower", "nats", "lower bound of KL(q(z) || prod_d q(z_d))"),
+    Metric("total_correlation_upper", "nats", "upper bound of KL(q(z) || prod_d q(z_d))"),
+    Metric("linear_probe", "", "test accuracy of a linear classifier of the posterior means", "higher"),
+    Metric("knn_probe", "", "test accuracy of a nearest-neighbour classifier of the posterior means", "higher"),
+    Metric("mutual_information_gap", "", "(I(z_1; y) - I(z_2; y)) / H(y), of the two latents that say most about the "
+           "label", "higher"),
+    Metric("train_images", "", "training images of the probes"),
+    Metric("frechet_distance", "", "distance of samples from test images, in a classifier's features", "lower"),
+    Metric("frechet_distance_of_training_images", "", "the same distance of training images, for comparison"),
+    Metric("precision", "", "share of samples that lie near test images", "higher"),
+    Metric("recall", "", "share of test images that lie near samples", "higher"),
+    Metric("label_entropy", "nats", "entropy of the samples' labels; log(classes) where all are equally frequent",
+           "higher"),
+    Metric("label_confusion", "nats", "mean entropy of a sample's label; 0 where each is clearly of one class",
+           "lower"),
+    Metric("samples", "", "samples of the model that are compared with as many test images"),
+    Metric("classifier_accuracy", "", "test accuracy of the classifier whose features are compared"),
+    Metric("best_elbo", "nats", "elbo with a posterior that is optimised for each image", "higher"),
+    Metric("approximation_gap", "nats", "-best_elbo - nll: what the posterior's family cannot fit", "lower"),
+    Metric("amortization_gap", "nats", "best_elbo - elbo: what the encoder loses", "lower"),
+    Metric("steps", "", "steps of that optimisation"),
 )  # fmt: skip
 
-METRICS = {metric.name: metric for metric in _ALL}
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (*_TEST, *_SWEEP, *_EVALUATION)}
 
+# What the section ``test`` of results.json may hold.
+TEST_METRICS = tuple(metric.name for metric in _TEST)
 # What configurations of a sweep are ranked by.
 RANKED = ("nll", "elbo", "mse")
 # What tables and heat maps of a sweep show, where a configuration has it.
@@ -67,5 +114,24 @@ CURVES = ("elbo", "rate", "distortion", "loss")
 
 
 def lower_is_better(name: str) -> bool:
-    """Whether a smaller value of the metric ``name`` is better."""
+    """Whether a smaller value of the metric ``name`` is better.
+
+    >>> lower_is_better("nll"), lower_is_better("elbo")
+    (True, False)
+    """
     return METRICS[name].better == "lower"
+
+
+def markdown_table(names: Iterable[str] = TEST_METRICS) -> str:
+    """The metrics ``names`` as a Markdown table, with a line break at its end.
+
+    >>> print(markdown_table(["mse"]), end="")
+    | metric | unit | better | meaning |
+    |---|---|---|---|
+    | `mse` |  | lower | squared error per image, summed over pixels, decoded from the posterior mean |
+    """
+    lines = ["| metric | unit | better | meaning |", "|---|---|---|---|"]
+    for metric in (METRICS[name] for name in names):
+        meaning = metric.meaning.replace("|", r"\|")
+        lines.append(f"| `{metric.name}` | {metric.unit} | {metric.better} | {meaning} |")
+    return "\n".join(lines) + "\n"

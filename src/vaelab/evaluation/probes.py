@@ -1,4 +1,4 @@
-"""What the codes tell of the labels, by scikit-learn's classifiers on the posterior means."""
+"""How much the latents say about the labels, by scikit-learn's classifiers on the posterior means."""
 
 import warnings
 
@@ -11,36 +11,57 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from vaelab.errors import InputError
+from vaelab.evaluation.evaluated_model import Evaluation
+
 NEIGHBOURS = 5
-BINS = 20  # per latent: Locatello et al. (2019)
+BINS = 20  # per latent, as in Locatello et al. (2019)
 
 
-def accuracies(codes: Tensor, labels: Tensor, test_codes: Tensor, test_labels: Tensor) -> dict[str, float]:
-    """Accuracy on ``test_codes`` ``(M, D)`` of a linear probe and of k-NN that saw ``codes`` ``(N, D)``."""
-    x, y, test_x, test_y = (part.cpu().numpy() for part in (codes, labels, test_codes, test_labels))
+def measure(evaluation: Evaluation) -> dict[str, object]:
+    """The part ``probes``: accuracy of classifiers of the latents, and the mutual information gap."""
+    train_means, train_labels = evaluation.posterior_means("train", evaluation.settings.probe_images)
+    if len(train_labels.unique()) < 2:
+        raise InputError("probes need training images with at least 2 different labels")
+    means, labels = evaluation.posterior_means("test", len(evaluation.data.sets["test"]))
+    metrics: dict[str, object] = dict(accuracies(train_means, train_labels, means, labels))
+    if means.shape[1] > 1 and len(labels.unique()) > 1:
+        metrics["mutual_information_gap"] = mutual_information_gap(means, labels.unsqueeze(1))
+    return {**metrics, "train_images": len(train_means), "images": len(means)}
+
+
+def accuracies(latents: Tensor, labels: Tensor, test_latents: Tensor, test_labels: Tensor) -> dict[str, float]:
+    """Accuracy of a linear and of a nearest-neighbour classifier.
+
+    **Arguments**
+        latents, labels: what the classifiers are trained on ``(N, D)``, ``(N,)``.
+        test_latents, test_labels: what they are tested on ``(M, D)``, ``(M,)``.
+    """
+    x, y, test_x, test_y = (part.cpu().numpy() for part in (latents, labels, test_latents, test_labels))
     probes = {
         "linear_probe": make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)),
         "knn_probe": KNeighborsClassifier(min(NEIGHBOURS, len(x))),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # after 200 iterations its accuracy has settled
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the accuracy has settled after 200 iterations
         return {name: float(probe.fit(x, y).score(test_x, test_y)) for name, probe in probes.items()}
 
 
-def mutual_information_gap(codes: Tensor, factors: Tensor) -> float:
-    """(I(z_1; v) - I(z_2; v)) / H(v), averaged over factors v: z_1 and z_2 tell most and second most of v.
+def mutual_information_gap(latents: Tensor, labels: Tensor) -> float:
+    """(I(z_1; v) - I(z_2; v)) / H(v), averaged over factors v; z_1 and z_2 have the most information about v.
 
-    Isolating Sources of Disentanglement in Variational Autoencoders (Chen et al., 2018), section 4.1, with latents in
-    ``BINS`` equal bins as in Challenging Common Assumptions in the Unsupervised Learning of Disentangled
-    Representations (Locatello et al., 2019).
+    **References**
+        Isolating Sources of Disentanglement in Variational Autoencoders (Chen et al., 2018), section 4.1.
+        Challenging Common Assumptions in the Unsupervised Learning of Disentangled Representations (Locatello et al.,
+        2019), for latents in ``BINS`` equal bins.
 
-    Args:
-        codes: posterior means ``(N, D)``, D at least 2.
-        factors: whole numbers ``(N, F)``; of MNIST-like data there is one, the label.
+    **Arguments**
+        latents: posterior means ``(N, D)``, D at least 2.
+        labels: the factors, whole numbers ``(N, F)``; an MNIST-like data set has one.
     """
-    binned = [np.digitize(code, np.histogram_bin_edges(code, BINS)[1:-1]) for code in codes.cpu().double().numpy().T]
+    binned = [np.digitize(z, np.histogram_bin_edges(z, BINS)[1:-1]) for z in latents.cpu().double().numpy().T]
     gaps = []
-    for factor in factors.cpu().numpy().T:
-        second, first = np.sort([mutual_info_score(code, factor) for code in binned])[-2:]
+    for factor in labels.cpu().numpy().T:
+        second, first = np.sort([mutual_info_score(z, factor) for z in binned])[-2:]
         gaps.append((first - second) / mutual_info_score(factor, factor))
     return float(np.mean(gaps))

@@ -1,4 +1,4 @@
-"""How far samples are from real images, in the features of a small classifier of these data (classifier.py)."""
+"""How far samples of a model are from real images, in the features of a classifier of the same data."""
 
 import math
 
@@ -6,12 +6,54 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from vaelab.errors import InputError
+from vaelab.evaluation import classifier
+from vaelab.evaluation.evaluated_model import Evaluation
+from vaelab.models.vae import sample_images
+
 NEIGHBOURS = 3  # Kynkäänniemi et al. (2019), section 3.1
-ROWS = 1_000  # of a matrix of distances at a time
+ROWS = 1_000  # of a matrix of distances in memory at a time
+GENERATED = 1_000  # samples drawn at a time
 
 
-class _Given(nn.Module):
-    """torchmetrics wants a network; the features are there already."""
+def measure(evaluation: Evaluation) -> dict[str, object]:
+    """The part ``samples``: samples against test images, and for comparison training images against test images."""
+    data = evaluation.data
+    real, labels = evaluation.first("test", evaluation.settings.generated)
+    count = len(real)
+    if count <= NEIGHBOURS:
+        raise InputError(f"samples are compared with at least {NEIGHBOURS + 1} test images, got {count}")
+    judge, accuracy = classifier.obtain(data, evaluation.device, evaluation.cache, evaluation.track)
+    generated = _generate(evaluation, labels)
+    train = data.image_set.train_images
+    other = data.scale(train[torch.randperm(len(train))[:count]], drawn=True)
+    (features, _), (found, log_p), (reference, _) = (judge.describe(images) for images in (real, generated, other))
+    precision, recall = precision_recall(features, found)
+    entropy, confusion = label_entropies(log_p)
+    return {
+        "frechet_distance": frechet_distance(features, found),
+        "frechet_distance_of_training_images": frechet_distance(features, reference),
+        "precision": precision,
+        "recall": recall,
+        "label_entropy": entropy,
+        "label_confusion": confusion,
+        "samples": count,
+        "images": count,
+        **({} if evaluation.model.has_bound else {"latents": "from N(0, I), on which this model was not trained"}),
+        "features": f"vaelab's classifier of {data.image_set.name}: no FID",
+        "classifier_accuracy": accuracy,
+    }
+
+
+def _generate(evaluation: Evaluation, labels: Tensor) -> Tensor:
+    """A sample of the model for each of ``labels`` ``(N,)``: ``(N, C, H, W)``."""
+    chunks = evaluation.track(torch.arange(len(labels)).split(GENERATED), "samples")
+    is_binary = evaluation.data.is_binary
+    return torch.cat([sample_images(evaluation.model, labels[chunk.to(labels.device)], is_binary) for chunk in chunks])
+
+
+class _Identity(nn.Module):
+    """The network that torchmetrics asks for: its inputs are features already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -24,20 +66,24 @@ class _Given(nn.Module):
 def frechet_distance(real: Tensor, generated: Tensor) -> float:
     """‖m - m'‖² + tr(C + C' - 2 (C C')^½), of means and covariances of features ``(N, F)`` and ``(M, F)``.
 
-    GANs Trained by a Two Time-Scale Update Rule (Heusel et al., 2017), there of the Inception network's features. It
-    falls with the number of images, so two of them compare at the same number only.
+    The estimate falls as the number of images grows: two of them are comparable at the same number only.
+
+    **References**
+        GANs Trained by a Two Time-Scale Update Rule (Heusel et al., 2017), there with the Inception network's features.
     """
-    metric = FrechetInceptionDistance(feature=_Given(real.shape[1]))
+    metric = FrechetInceptionDistance(feature=_Identity(real.shape[1]))
     metric.update(real.cpu().double(), real=True)
     metric.update(generated.cpu().double(), real=False)
     return float(metric.compute())
 
 
 def precision_recall(real: Tensor, generated: Tensor, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
-    """The shares of generated features ``(M, F)`` within the real ones' ``(N, F)`` reach, and of real ones in theirs.
+    """The share of generated features ``(M, F)`` near real ones ``(N, F)``, and of real ones near generated ones.
 
-    A set reaches as far as its points do, each to its ``neighbours``-th nearest neighbour in the set. Improved
-    Precision and Recall Metric for Assessing Generative Models (Kynkäänniemi et al., 2019).
+    Near a set means: within the distance of one of its points to that point's ``neighbours``-th nearest neighbour.
+
+    **References**
+        Improved Precision and Recall Metric for Assessing Generative Models (Kynkäänniemi et al., 2019).
     """
     return _share_within(generated, real, neighbours), _share_within(real, generated, neighbours)
 
@@ -50,10 +96,13 @@ def _share_within(points: Tensor, centres: Tensor, neighbours: int) -> float:
 
 
 def label_entropies(log_p: Tensor) -> tuple[float, float]:
-    """Entropy of the labels' share among all images, and mean entropy of an image's label, in nats.
+    """Entropy of the mean label distribution, and mean entropy of an image's label distribution, in nats.
 
-    Of the classifier's log probabilities ``(N, classes)``. The first is log(classes) where every class is drawn equally
-    often, the second 0 where every image is clearly of one.
+    The first is log(classes) where every class is drawn equally often, the second 0 where every image is clearly of
+    one class.
+
+    **Arguments**
+        log_p: the classifier's log probabilities ``(N, classes)``.
     """
     share = log_p.logsumexp(0) - math.log(len(log_p))
     return float(-(share.exp() * share).sum()), float(-(log_p.exp() * log_p).sum(1).mean())

@@ -1,4 +1,4 @@
-"""Models that have a closed form, composed of the same pieces: there the ELBO is log p(x) and the gap is 0."""
+"""Linear Gaussian models, which have closed forms: PCA, composed of the pieces of a VAE, and the optimal rates."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,16 @@ from vaelab.errors import InputError
 from vaelab.models.contracts import Likelihood, Posterior, Prior
 from vaelab.models.vae import LatentVariableModel
 
-ROUNDING = 1e-10  # of the largest eigenvalue: smaller ones are rounding errors
-CHUNK = 10_000  # images at a time: a scaled copy of all of them would be most of a run's memory
+ROUNDING = 1e-10  # smaller eigenvalues, relative to the largest one, are rounding errors
+CHUNK = 10_000  # images at a time, so that there is no scaled copy of all images
 
 
 class ProbabilisticPCA(LatentVariableModel):
     """PCA as the linear Gaussian model p(x|z) = N(Wz + μ, σ²I), p(z) = N(0, I), solved in closed form.
 
     W = U(Λ - σ²)^½, with U and Λ the first eigenvectors and eigenvalues of the covariance, and σ² the mean of the
-    other eigenvalues. WᵀW then is diagonal, and so is the exact posterior N(M⁻¹Wᵀ(x - μ), σ²M⁻¹), M = WᵀW + σ² = Λ.
+    other eigenvalues. Then WᵀW is diagonal, and so is the exact posterior N(M⁻¹Wᵀ(x - μ), σ²M⁻¹), M = WᵀW + σ² = Λ:
+    the ELBO is log p(x).
 
     **References**
         Probabilistic Principal Component Analysis (Tipping and Bishop, 1999), section 3.2.
@@ -32,11 +33,15 @@ class ProbabilisticPCA(LatentVariableModel):
     """
 
     starts_from_images = True
+    stretch: Tensor
 
     def __init__(self, posterior: Posterior, likelihood: Likelihood, prior: Prior) -> None:
         super().__init__(posterior, likelihood, prior)
         self._check_gaussian()
-        self._layers = (_only_layer(posterior), _only_layer(likelihood))  # a tuple: torch registers them no second time
+        self._layers = (
+            _only_layer(posterior),
+            _only_layer(likelihood),
+        )  # a tuple: torch must not register them a second time
         latent, pixels = self._layers[1].in_features, self._layers[1].out_features
         if latent >= pixels:
             raise InputError(f"latent must be below {pixels}, the number of pixels, for PCA; got {latent}")
@@ -45,28 +50,28 @@ class ProbabilisticPCA(LatentVariableModel):
 
     def _check_gaussian(self) -> None:
         if not (self.posterior.is_normal and self.posterior.has_outputs):
-            raise InputError(f"PCA needs posterior=gaussian with model=pca, not {type(self.posterior).__name__}")
+            raise InputError(f"model=pca needs posterior=gaussian, not {type(self.posterior).__name__}")
         if not self.prior.is_standard_normal:
-            raise InputError(f"PCA needs prior=normal with model=pca, not {type(self.prior).__name__}")
+            raise InputError(f"model=pca needs prior=normal, not {type(self.prior).__name__}")
         probe = torch.tensor([-1.0, 2.0])
         mean = self.likelihood.outputs_at(probe)
         if self.likelihood.pixel_variance is None or mean is None or not torch.equal(mean, probe):
             raise InputError(
-                f"PCA needs a linear mean and one variance for all pixels, not {type(self.likelihood).__name__} as it "
-                "is set: take likelihood=gaussian with model=pca, and leave likelihood's options out"
+                f"PCA needs a linear mean and one variance for all pixels, which {type(self.likelihood).__name__} with "
+                "these options has not: take likelihood=gaussian without options of likelihood"
             )
 
     def start_from_images(self, images: Tensor, generator: Generator) -> None:
-        """Solve for training images ``(N, C, H, W)``."""
+        """Solve for the training images ``(N, C, H, W)``."""
         encoder, decoder = self._layers
         latent = decoder.in_features
         x = images.flatten(1).double()
-        if len(x) <= latent + 1:  # nothing would be left for the noise
+        if len(x) <= latent + 1:  # no variance would remain for the noise
             raise InputError(f"PCA with latent={latent} needs more than {latent + 1} training images, got {len(x)}")
         mean = x.mean(0)
         eigenvalues, eigenvectors = torch.linalg.eigh(torch.cov(x.T))  # ascending
         variance = eigenvalues.flip(0)[:latent]
-        # With fewer images than pixels the last eigenvalues are zero because nothing was measured there.
+        # With fewer images than pixels, the last eigenvalues are zero because the images span no more dimensions.
         measured = min(len(x), x.shape[1])
         noise = eigenvalues.flip(0)[latent:measured].clamp_min(0).mean()
         if noise < ROUNDING * variance[0]:
@@ -82,7 +87,7 @@ class ProbabilisticPCA(LatentVariableModel):
         self.stretch.copy_(variance / signal)
 
     def reconstruct(self, q: Distribution) -> Tensor:
-        """PCA's own reconstruction U Uᵀ(x - μ) + μ: the posterior's mean without its shrinkage (section 3.3)."""
+        """The projection U Uᵀ(x - μ) + μ of PCA: that of the posterior's mean without its shrinkage (section 3.3)."""
         return self.decode(q.mean * self.stretch).mean
 
 
@@ -114,9 +119,11 @@ def spectrum(images: Tensor, scale: Callable[[Tensor], Tensor] = lambda chunk: c
     """Eigenvalues of the covariance of images ``(N, C, H, W)``, the largest first ``(C H W,)``, in float64.
 
     **Arguments**
-        scale: turns a chunk of the images into the values that models see.
+        scale: maps a chunk of the images to the values that models are trained on.
     """
-    middle = scale(images[:CHUNK]).flatten(1).double().mean(0)  # near the mean, so that float32 products lose nothing
+    middle = (
+        scale(images[:CHUNK]).flatten(1).double().mean(0)
+    )  # near the mean, so that float32 products keep their precision
     sums = torch.zeros_like(middle)
     scatter = sums.outer(sums)
     for chunk in images.split(CHUNK):

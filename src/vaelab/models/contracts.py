@@ -1,4 +1,4 @@
-"""The contracts of the pieces: one abstract base class for each kind. Everything else asks these, never a class.
+"""The contracts of the pieces: one abstract base class for each kind. All other code asks these, never a class.
 
 | kind | what it maps | shipped members |
 |---|---|---|
@@ -10,12 +10,15 @@
 | `Schedule` | a step to a weight or a rate | `vaelab.training.schedules` |
 | `Model` | images to an `Inference` | `vaelab.models.vae`, `closed_form`, `mixture` |
 
-Shapes: ``B`` images of shape ``(C, H, W)``, ``K`` samples per image, ``D`` latents. An attribute that is set on the
-class says what a piece can do; each has a default, which promises nothing.
+Shapes: ``B`` images of shape ``(C, H, W)`` in [0, 1], ``K`` samples per image, ``D`` latents. Densities are in nats.
+
+A piece derives from its base class and implements the abstract methods; that is enough. Everything else has a default
+that promises nothing. An attribute says what a piece can do, and thereby switches on what needs it. It is set on the
+class, or in ``__init__`` where it depends on an option. A piece is made once, in the process that trains it, after the
+seed is set: it may draw its weights with torch's global generator.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution
@@ -25,7 +28,11 @@ from vaelab.models.inference import Inference
 
 
 class Network(ABC):
-    """Builds encoders and decoders of one architecture: plain tensors in, plain tensors out, no probability."""
+    """Builds encoders and decoders of one architecture: plain tensors in, plain tensors out, no probability.
+
+    It knows the image's shape and is no module itself. Every call returns a new module with its own weights. An image's
+    result must not depend on the other images of its batch, so there is no batch normalisation.
+    """
 
     @abstractmethod
     def encoder(self, outputs: int) -> nn.Module:
@@ -33,21 +40,26 @@ class Network(ABC):
 
     @abstractmethod
     def decoder(self, latent: int, channels: int) -> nn.Module:
-        """A module that maps latents ``(..., latent)`` to ``(..., channels · C, H, W)``.
+        """A module that maps latents ``(..., latent)``, with any leading dimensions, to ``(..., channels · C, H, W)``.
 
         **Arguments**
             latent: the number of inputs.
-            channels: the likelihood's parameters per value of the image; they are blocks of ``C`` channels.
+            channels: the number of the likelihood's parameters per value of the image. The first C output channels are
+                the first parameter, the next C the second.
         """
 
 
 class Piece(nn.Module):
-    """What posteriors, likelihoods, priors and models share: they may start from the training images."""
+    """What posteriors, likelihoods, priors, models and their parts share.
 
-    starts_from_images: ClassVar[bool] = False  # then ``start_from_images`` is called once, before the training
+    **Attributes**
+        starts_from_images: ``start_from_images`` is called once before the training, and not when a run resumes.
+    """
+
+    starts_from_images: bool = False
 
     def start_from_images(self, images: Tensor, generator: Generator) -> None:
-        """Set the first weights from all training images ``(N, C, H, W)`` in [0, 1]; random choices by ``generator``."""
+        """Set the first weights from all training images ``(N, C, H, W)``; draw random numbers with ``generator``."""
 
     def networks(self) -> list[nn.Module]:
         """What ``trainer.compile`` compiles: the child module that is called ``network``, if there is one."""
@@ -55,17 +67,45 @@ class Piece(nn.Module):
 
 
 class Posterior(Piece, ABC):
-    """q(z|x): maps images to a distribution of latents."""
+    """q(z|x): maps images to a distribution of latents.
 
-    has_density: ClassVar[bool] = True  # without one there is no rate and no ELBO: an auto-encoder
-    is_product: ClassVar[bool] = False  # a product over latents: ``forward`` returns ``Independent(..., 1)``
-    is_normal: ClassVar[bool] = False  # a product of normal distributions: ``Independent(Normal(...), 1)``
-    has_exact_mean: ClassVar[bool] = True  # else ``.mean`` and ``.variance`` are Monte Carlo estimates
-    has_outputs: ClassVar[bool] = False  # q(z|x) is a function of one vector per image: see ``outputs``
+    The distribution needs ``rsample``, ``mean`` and ``variance``, and ``log_prob`` unless ``has_density`` is False.
+    KL(q ‖ p) is taken in closed form where ``torch.distributions.kl_divergence`` knows one, else it is estimated from
+    the samples. ``torch.distributions.register_kl`` adds a closed form.
+
+    **Attributes**
+        has_density: without one there is no rate, ELBO or log-likelihood: train with loss=reconstruction.
+        is_product: q(z|x) = prod_d q(z_d|x), and ``forward`` returns ``torch.distributions.Independent(..., 1)``. With
+            a prior that is a product too, it gives each latent its own KL term: free bits, KL per latent. It also gives
+            the total correlation.
+        is_normal: a product of normal distributions, ``Independent(Normal(...), 1)``: stacked runs, PCA.
+        is_exact: q(z|x) = p(z|x), computed from likelihood and prior; then every loss trains the prior.
+        has_exact_mean: ``mean`` and ``variance`` are exact and cheap; else they are estimates.
+        has_outputs: q(z|x) is a function of one vector per image, see ``outputs``: the amortization gap.
+
+    **Example**
+        >>> from torch.distributions import Independent, Normal
+        >>> class UnitPosterior(Posterior):  # q(z|x) = N(m(x), I)
+        ...     is_product = is_normal = True
+        ...
+        ...     def __init__(self, network: Network, latent: int) -> None:
+        ...         super().__init__()
+        ...         self.network = network.encoder(latent)
+        ...
+        ...     def forward(self, x: Tensor) -> Distribution:
+        ...         return Independent(Normal(self.network(x).to(x.dtype), 1.0), 1)
+    """
+
+    has_density: bool = True
+    is_product: bool = False
+    is_normal: bool = False
+    is_exact: bool = False
+    has_exact_mean: bool = True
+    has_outputs: bool = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Distribution:
-        """q(z|x) of images ``(B, C, H, W)``: batch ``(B,)``, event ``(D,)``."""
+        """q(z|x) of images ``(B, C, H, W)``: batch ``(B,)``, event ``(D,)``, in the precision of ``x``."""
 
     def outputs(self, x: Tensor) -> Tensor:
         """The vectors ``(B, n)`` that q(z|x) is a function of, where ``has_outputs``."""
@@ -77,75 +117,99 @@ class Posterior(Piece, ABC):
 
 
 class Likelihood(Piece, ABC):
-    """p(x|z): maps latents to a distribution of images."""
+    """p(x|z): maps latents to a distribution of images.
 
-    # log p(x|z) of all pairs of images and latents is a matrix product (``distributions.pairwise_log_prob``), so that
-    # the same latents can be weighed for many images.
-    is_cheap_in_pairs: ClassVar[bool] = False
+    The distribution needs ``log_prob`` of images in [0, 1], ``mean`` and ``sample``.
+
+    **Attributes**
+        is_cheap_in_pairs: log p(x|z) of all pairs of images and latents is a matrix product
+            (`vaelab.models.distributions.pairwise_log_prob`: normal, Bernoulli and continuous Bernoulli pixels). Then
+            mixture models are possible, and importance sampling may use samples of the prior for all images.
+    """
+
+    is_cheap_in_pairs: bool = False
 
     @abstractmethod
     def forward(self, z: Tensor) -> Distribution:
-        """p(x|z) of latents ``(..., D)``: batch ``(...)``, event ``(C, H, W)``."""
+        """p(x|z) of latents ``(..., D)``: batch ``(...)``, event ``(C, H, W)``, in the precision of ``z``."""
 
     @property
     def pixel_variance(self) -> float | None:
-        """σ², where p(x|z) is N(f(z), σ²I) with one σ for all pixels; else None."""
+        """σ², where p(x|z) is N(f(z), σ²I) with one σ for all pixels; else None. Linear models have closed forms."""
         return None
 
     def set_pixel_variance(self, variance: Tensor) -> None:
-        """Fix the σ² of ``pixel_variance``, where there is one."""
+        """Set the σ² of ``pixel_variance``, a scalar, where there is one."""
         raise InputError(f"{type(self).__name__} has no variance that all pixels share")
 
     def outputs_at(self, images: Tensor) -> Tensor | None:
-        """The decoder's outputs, in the shape of ``images``, for which the mean is about ``images``; None: unknown."""
+        """The decoder outputs, in the shape of ``images``, at which the mean is about ``images``; None: unknown.
+
+        A mixture model starts its components there.
+        """
         return None
 
 
 class Prior(Piece, ABC):
     """p(z): called with the posterior, because some priors are made of it (the VampPrior is a mixture of posteriors).
 
-    As a part of the configuration a posterior would be a second one, with its own weights.
+    The posterior is an argument of the call, not of the class: a prior that is configured with one would get a second
+    encoder with its own weights. The distribution needs ``log_prob`` and ``sample``.
+
+    **Attributes**
+        is_product: p(z) = prod_d p(z_d), and ``forward`` returns ``torch.distributions.Independent(..., 1)``.
+        is_standard_normal: p(z) = N(0, I).
+        is_discrete: latents are one-hot vectors, and ``forward`` returns ``torch.distributions.OneHotCategorical``:
+            the prior of a mixture model.
     """
 
-    is_product: ClassVar[bool] = False  # a product over latents: ``forward`` returns ``Independent(..., 1)``
-    is_standard_normal: ClassVar[bool] = False
-    is_discrete: ClassVar[bool] = False  # latents are one-hot vectors, as in a mixture model
+    is_product: bool = False
+    is_standard_normal: bool = False
+    is_discrete: bool = False
 
     @abstractmethod
-    def forward(self, posterior: Posterior | None) -> Distribution:
-        """p(z): batch ``()``, event ``(D,)``. A model without an encoder passes None."""
+    def forward(self, posterior: Posterior) -> Distribution:
+        """p(z): batch ``()``, event ``(D,)``."""
 
     def images(self) -> Tensor | None:
-        """Images ``(M, C, H, W)`` in [0, 1] that the prior is made of, worth a plot; None: there are none."""
+        """Images ``(M, C, H, W)`` in [0, 1] that the prior is made of, for a plot; None: there are none."""
         return None
 
 
 class Objective(ABC):
-    """A loss per image, to be minimised.
+    """A loss per image, to be minimised: a function of an `Inference`, β and the progress of the training.
+
+    It has no weights and no state that training changes, so that a resumed run needs none.
 
     **Attributes**
         samples: K, the latent samples per image that it needs.
+        weighs_kl: the loss depends on β and the prior; else β is not reported.
+        weighs_whole_kl: the loss is distortion + β rate, or tends to it: its optimum for linear models is known.
+        criterion: the validation metric that chooses the weights: ``elbo``, ``distortion`` or a name from ``metrics``.
+            More is better, except for the distortion. None: the last weights.
+        has_latent_gradients: it takes gradients by z within the loss, which stacked runs cannot.
     """
 
     samples: int = 1
-    weighs_kl: ClassVar[bool] = True  # the prior and β have a part in the loss
-    weighs_whole_kl: ClassVar[bool] = False  # the loss is distortion + β rate, or tends to it
-    criterion: ClassVar[str | None] = "elbo"  # the validation metric that chooses the weights; None: the last weights
-    has_latent_gradients: bool = False  # it asks for gradients by z within the loss, which stacked runs cannot give
+    weighs_kl: bool = True
+    weighs_whole_kl: bool = False
+    criterion: str | None = "elbo"
+    has_latent_gradients: bool = False
 
     @abstractmethod
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
         """The loss ``(B,)`` in nats per image.
 
         **Arguments**
-            beta: the KL term's weight at this step.
-            progress: how much of the training lies behind, from 0 to 1.
+            inference: a batch with ``samples`` latent samples per image.
+            beta: the weight of the KL term at this step.
+            progress: the share of the training that is done, from 0 to 1.
         """
 
-    def check(self, model: "Model") -> None:
-        """Raise an InputError where ``model`` lacks what the loss needs."""
+    def check(self, model: "Model") -> None:  # noqa: B027 (optional)
+        """Raise an InputError where ``model`` lacks what the loss needs; called before the training."""
 
-    def set_training_images(self, count: int) -> None:
+    def set_training_images(self, count: int) -> None:  # noqa: B027 (optional)
         """Called before the training with the number of training images."""
 
     def metrics(self, inference: Inference) -> dict[str, Tensor]:
@@ -158,7 +222,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def __call__(self, step: int, steps: int) -> float:
-        """The value at ``step`` of ``steps``: β, or a factor on the learning rate."""
+        """The value at ``step``, from 0 to ``steps``: β, or a factor on the learning rate."""
 
     @property
     def end(self) -> float:
@@ -167,24 +231,21 @@ class Schedule(ABC):
 
 
 class Model(Piece, ABC):
-    """p(x, z) = p(x|z) p(z) with a posterior q(z|x): what a run trains, evaluates and plots."""
+    """p(x, z) = p(x|z) p(z) with a posterior q(z|x): what a run trains, evaluates and plots.
 
-    has_continuous_latents: ClassVar[bool] = True
-    classes: int | None = None  # how many labels the model is conditioned on; None: it is not
-    visible: int | None = None  # how many latents, the first ones, the image depends on directly; None: all
-    posterior: Posterior | None  # None where the posterior is exact and needs no encoder
+    **Attributes**
+        posterior, likelihood, prior: the three pieces.
+        has_continuous_latents: else they are one-hot vectors, and expectations over q are sums over all of them.
+        classes: how many labels the model is conditioned on; None: it is not.
+        visible: how many latents, the first ones, the image depends on directly; None: all.
+    """
+
+    posterior: Posterior
     likelihood: Likelihood
     prior: Prior
-
-    @property
-    @abstractmethod
-    def has_bound(self) -> bool:
-        """Whether q(z|x) has a density, without which there is no ELBO."""
-
-    @property
-    @abstractmethod
-    def has_kl_per_latent(self) -> bool:
-        """Whether q(z|x) and p(z) are products over latents, so that each latent has its own KL term."""
+    has_continuous_latents: bool = True
+    classes: int | None = None
+    visible: int | None = None
 
     @abstractmethod
     def forward(self, x: Tensor, samples: int = 1) -> Inference:
@@ -200,7 +261,17 @@ class Model(Piece, ABC):
 
     @abstractmethod
     def reconstruct(self, q: Distribution) -> Tensor:
-        """The image ``(B, C, H, W)`` for a posterior: the likelihood's mean at the posterior's mean."""
+        """The image ``(B, C, H, W)`` for a posterior, such as the likelihood's mean at the posterior's mean."""
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether q(z|x) has a density, without which there is no ELBO."""
+        return self.posterior.has_density
+
+    @property
+    def has_kl_per_latent(self) -> bool:
+        """Whether q(z|x) and p(z) are products over latents, so that each latent has its own KL term."""
+        return self.posterior.is_product and self.prior.is_product
 
     @property
     def is_solved(self) -> bool:
@@ -210,6 +281,10 @@ class Model(Piece, ABC):
     def given(self, labels: Tensor) -> "Model":
         """The model of images with these ``labels`` ``(B,)``: itself, unless it is conditioned on labels."""
         return self
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """What the posterior is called with for images ``(B, C, H, W)``: the images, unless the model changes them."""
+        return x
 
     def prior_distribution(self) -> Distribution:
         """p(z): batch ``()``, event ``(D,)``."""

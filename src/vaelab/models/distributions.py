@@ -1,13 +1,13 @@
-"""What torch.distributions lacks, and the shapes that this field uses: one event per image or per vector of latents.
+"""Distributions that torch lacks. An event is one image or one vector of latents.
 
-torch's argument validation costs as much as the arithmetic of a training step, and it refuses grey pixels for a
-Bernoulli. It is switched off here for each object, and nowhere globally.
+The argument validation of torch takes as long as the arithmetic of a training step, and refuses grey pixels for a
+Bernoulli. It is switched off here for single objects, never for the process.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Size, Tensor
@@ -25,16 +25,18 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, so
 
 from vaelab.errors import InputError
 
-# The smallest log variance: a standard deviation of 3e-7. Where no KL term keeps the variance up, as at β = 0, it falls
-# until it underflows, and then 0 times an infinite rate is nan.
+Shape: TypeAlias = Size | list[int] | tuple[int, ...]
+
+# A standard deviation of 3e-7. Without a KL term, as at β = 0, the variance shrinks until it underflows; the rate would
+# then be infinite, and 0 times infinity is nan.
 MIN_LOG_VARIANCE = -30.0
-# Factors of at least 1/2 in a product: it is at least 2^-120, and float32 reaches down to 2^-126.
+# A product of so many factors of at least 1/2 is at least 2^-120; the smallest normal float32 is 2^-126.
 FACTORS_IN_PRODUCT = 120
 
 
 @contextmanager
 def unvalidated() -> Iterator[None]:
-    """Distributions that are made in the block do not validate their arguments, nor do the parts they are made of."""
+    """Distributions that are made in the block do not validate their arguments, nor do their parts."""
     before = Distribution._validate_args
     Distribution.set_default_validate_args(False)
     try:
@@ -48,13 +50,18 @@ def joint(distribution: Distribution, event_dims: int) -> Independent:
     return Independent(distribution, event_dims, validate_args=False)
 
 
+def is_product(distribution: Distribution) -> bool:
+    """Whether it is ``Independent(..., 1)``: the components of its event are independent."""
+    return isinstance(distribution, Independent) and distribution.reinterpreted_batch_ndims == 1
+
+
 def factors(distribution: Distribution) -> Distribution:
     """The distributions of the single latents, batch ``(..., D)``, of a product over latents ``Independent(..., 1)``.
 
     **Raises**
         InputError: a piece sets ``is_product`` and returns something else.
     """
-    if not isinstance(distribution, Independent) or distribution.reinterpreted_batch_ndims != 1:
+    if not isinstance(distribution, Independent) or not is_product(distribution):
         raise InputError(
             "a posterior or prior with is_product = True must return torch.distributions.Independent(..., 1), "
             f"got {type(distribution).__name__}"
@@ -74,12 +81,12 @@ def normal_from_outputs(outputs: Tensor) -> Independent:
 
 
 class JointBernoulli(Independent):
-    """torch's Bernoulli over the last ``event_dims`` dimensions as one event, faster than torch's and not validated.
+    """Bernoulli over the last ``event_dims`` dimensions as one event: log p(x) = sum_i x_i l_i - log(1 + exp l_i).
 
-    For x between 0 and 1 its log density is the usual cross-entropy: sum_i x_i l_i - log(1 + exp l_i) of logits l.
+    l are the logits. x may have any values in [0, 1]; then the sum is the usual cross-entropy.
 
-    log(1 + exp l) = (l + |l|)/2 - log m, with m = sigmoid |l| in [1/2, 1]. The logarithm costs most; without gradients
-    it is taken of products of up to ``FACTORS_IN_PRODUCT`` of the m.
+    log(1 + exp l) = (l + |l|)/2 - log m, with m = sigmoid |l| in [1/2, 1]. The logarithm is the slowest part. Where no
+    gradient is needed it is computed once for a product of up to ``FACTORS_IN_PRODUCT`` of the m.
     """
 
     def __init__(self, logits: Tensor, event_dims: int) -> None:
@@ -89,19 +96,20 @@ class JointBernoulli(Independent):
         dims = self.reinterpreted_batch_ndims
         logits, x = self.base_dist.logits.flatten(-dims), value.flatten(-dims)
         if torch.is_grad_enabled():
-            return -binary_cross_entropy_with_logits(*torch.broadcast_tensors(logits, x), reduction="none").sum(-1)
+            logits, x = torch.broadcast_tensors(logits, x)
+            return -binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
         size = logits.abs()
         linear = ((x - 0.5) * logits).sub_(size, alpha=0.5).sum(-1)
         m = size.sigmoid_()
         pixels = m.shape[-1]
-        factors = next(count for count in range(FACTORS_IN_PRODUCT, 0, -1) if pixels % count == 0)
-        return linear + m.unflatten(-1, (pixels // factors, factors)).prod(-1).log_().sum(-1)
+        count = next(count for count in range(FACTORS_IN_PRODUCT, 0, -1) if pixels % count == 0)
+        return linear + m.unflatten(-1, (pixels // count, count)).prod(-1).log_().sum(-1)
 
 
 class PointMass(Distribution):
     """All mass at ``loc`` ``(..., D)``: the posterior of a plain auto-encoder.
 
-    It has a mean and samples, but no density, so there is no rate and no ELBO.
+    It has a mean and samples but no density, so there is no rate and no ELBO.
     """
 
     arg_constraints: ClassVar = {"loc": constraints.real_vector}
@@ -119,17 +127,17 @@ class PointMass(Distribution):
     def variance(self) -> Tensor:
         return torch.zeros_like(self.loc)
 
-    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
         return self.loc.expand(*sample_shape, *self.loc.shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        raise InputError("a point mass has no density: the Dirac posterior defines no rate, ELBO or likelihood")
+        raise InputError("a point mass has no density, so the Dirac posterior has no rate, ELBO or log-likelihood")
 
 
 class Chain(Distribution):
     """p(z) = p(a) p(b|a) over the vector z = (a, b), or z = (b, a) with ``first_last``: two stochastic layers.
 
-    ``mean`` and ``variance`` of b are those given a's mean, which is exact for a alone.
+    ``mean`` and ``variance`` are exact for a. For b they are those of p(b | mean of a), an approximation.
 
     **References**
         Importance Weighted Autoencoders (Burda et al., 2016), section 2.
@@ -138,7 +146,7 @@ class Chain(Distribution):
         first: p(a), event ``(A,)``.
         second: a ``(..., A)`` -> p(b|a), batch ``(...)``, event ``(B,)``.
         length: A + B.
-        first_last: whether a stands behind b in z, as in a prior that is sampled from the top.
+        first_last: whether z = (b, a), as in a prior that is sampled from the top.
     """
 
     arg_constraints: ClassVar = {}
@@ -153,7 +161,7 @@ class Chain(Distribution):
         super().__init__(first.batch_shape, Size([length]), validate_args=False)
 
     def split(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """a and b of z ``(..., length)``."""
+        """The parts a and b of z ``(..., length)``."""
         first = self.first.event_shape[0]
         rest = self.event_shape[0] - first
         parts = value.split([rest, first] if self.first_last else [first, rest], -1)
@@ -170,7 +178,7 @@ class Chain(Distribution):
     def variance(self) -> Tensor:
         return self._joined(self.first.variance, self.second(self.first.mean).variance)
 
-    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
         first = self.first.rsample(sample_shape)
         return self._joined(first, self.second(first).rsample())
 
@@ -180,7 +188,7 @@ class Chain(Distribution):
 
 
 class Mixture(MixtureSameFamily):
-    """p(z) = sum_m P(m) p(z|m): a log-sum-exp over the components' last batch dimension.
+    """p(z) = sum_m P(m) p(z|m).
 
     **Arguments**
         log_weights: log P(m) ``(M,)``, normalised or not.
@@ -196,11 +204,10 @@ class Mixture(MixtureSameFamily):
 
 
 def pairwise_log_prob(components: Distribution, value: Tensor) -> Tensor:
-    """log p(value|m) of every value ``(..., *event)`` under every component, batch ``(M,)``: ``(..., M)``.
+    """log p(value|m) of every value ``(..., *event)`` for every component, batch ``(M,)``: ``(..., M)``.
 
     Bernoulli and normal log densities are inner products of statistics and natural parameters: one matrix product,
-    without the memory of all pairs. The normal's is a difference of large numbers and is computed in float64. Other
-    distributions take the memory of all pairs.
+    without the memory of all pairs. All other distributions take the memory of all pairs.
     """
     if isinstance(components, Chain):
         first, second = components.split(value)
@@ -209,25 +216,33 @@ def pairwise_log_prob(components: Distribution, value: Tensor) -> Tensor:
     flat = value.flatten(value.dim() - dims)
     base = components.base_dist if isinstance(components, Independent) else None
     if isinstance(base, (Bernoulli, ContinuousBernoulli)):
-        of_zeros = components.log_prob(torch.zeros_like(base.logits))
-        with torch.autocast(value.device.type, enabled=False):
-            return flat @ base.logits.flatten(1).T + of_zeros
+        return _pairs_of_logits(flat, base.logits.flatten(1), components.log_prob(torch.zeros_like(base.logits)))
     if isinstance(base, Normal) and value.device.type != "mps":  # which has no float64
-        loc, scale = (part.flatten(1).double() for part in (base.loc, base.scale.expand_as(base.loc)))
-        precision = scale**-2
-        constant = (loc**2 * precision).sum(-1) + 2 * scale.log().sum(-1) + loc.shape[1] * math.log(2 * math.pi)
-        flat = flat.double()
-        with torch.autocast(value.device.type, enabled=False):
-            quadratic = flat**2 @ precision.T - 2 * flat @ (loc * precision).T
-        return (-0.5 * (quadratic + constant)).to(value.dtype)
+        return _pairs_of_normals(flat, base.loc.flatten(1), base.scale.expand_as(base.loc).flatten(1))
     return components.log_prob(value.unsqueeze(value.dim() - dims))
 
 
-class DiscretizedLogistic(Distribution):
-    """A logistic distribution whose mass is collected at ``levels`` equidistant grey values from 0 to 1.
+def _pairs_of_logits(value: Tensor, logits: Tensor, log_p_of_zeros: Tensor) -> Tensor:
+    """log p(x) = x·l + log p(0) for (continuous) Bernoulli components: ``(..., n)``, ``(M, n)`` -> ``(..., M)``."""
+    with torch.autocast(value.device.type, enabled=False):
+        return value @ logits.T + log_p_of_zeros
 
-    P(x) = sigmoid((x + h - loc) / scale) - sigmoid((x - h - loc) / scale), with h half a level; the tails belong to 0
-    and 1.
+
+def _pairs_of_normals(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """log N(x; m, s²) for all pairs; float64, because it is a difference of large numbers."""
+    x, loc, scale = value.double(), loc.double(), scale.double()
+    precision = scale**-2
+    constant = (loc**2 * precision).sum(-1) + 2 * scale.log().sum(-1) + loc.shape[1] * math.log(2 * math.pi)
+    with torch.autocast(value.device.type, enabled=False):
+        quadratic = x**2 @ precision.T - 2 * x @ (loc * precision).T
+    return (-0.5 * (quadratic + constant)).to(value.dtype)
+
+
+class DiscretizedLogistic(Distribution):
+    """A logistic distribution, discretized to ``levels`` equidistant grey values from 0 to 1.
+
+    P(x) = sigmoid((x + h - loc) / scale) - sigmoid((x - h - loc) / scale), with h half a level. The tails belong to
+    P(0) and P(1).
 
     **References**
         Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016).
@@ -242,19 +257,19 @@ class DiscretizedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The integral of P(X > t) over [0, 1]; it differs from the sum over levels by a small part of a level."""
+        """The integral of P(X > t) over [0, 1]; it differs from the mean of the levels by a fraction of a level."""
         return self.scale * (softplus(self.loc / self.scale) - softplus((self.loc - 1) / self.scale))
 
     def log_prob(self, value: Tensor) -> Tensor:
         half = 0.5 / (self.levels - 1)
         above = (value + half - self.loc) / self.scale
         below = (value - half - self.loc) / self.scale
-        # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), in which nothing cancels
+        # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), without cancellation
         log_width = torch.log(-torch.expm1(-2 * half / self.scale))
         inside = logsigmoid(above) + logsigmoid(-below) + log_width
         return torch.where(value < half, logsigmoid(above), torch.where(value > 1 - half, logsigmoid(-below), inside))
 
-    def sample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
         with torch.no_grad():
             uniform = torch.rand(self._extended_shape(Size(sample_shape)), device=self.loc.device).to(self.loc.dtype)
             drawn = self.loc + self.scale * torch.logit(uniform, eps=1e-6)

@@ -1,23 +1,20 @@
-"""Normalizing flows: zuko's, as distributions of this project.
-
-zuko switches torch's argument validation off for the whole process when it is imported; that is undone here.
-"""
+"""Normalizing flows: those of zuko, as distributions of this project."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
-_validates = Distribution._validate_args
-from zuko.flows import MAF  # noqa: E402  (between the two lines that restore the validation)
+from vaelab.models.distributions import Shape, unvalidated
 
-Distribution.set_default_validate_args(_validates)
+with unvalidated():  # zuko switches torch's argument validation off for the whole process; here it is restored
+    from zuko.distributions import NormalizingFlow  # type: ignore[import-untyped]  # zuko has types, but no py.typed
+    from zuko.flows import MAF  # type: ignore[import-untyped]
 
-from vaelab.models.distributions import unvalidated  # noqa: E402
-
-DRAWS = 64  # samples of a flow for its mean and variance
+DRAWS = 64  # samples for the mean and variance of a flow
 
 
 @contextmanager
@@ -29,25 +26,27 @@ def _full_precision() -> Iterator[None]:
 class Flow(Distribution):
     """N(0, I) mapped by invertible networks, in full precision also under autocast.
 
-    A density is a product of many derivatives, and a sample is mapped back for its density: bfloat16 would round
-    differently in the two directions. Mean and variance have no closed form; they are estimated from ``DRAWS`` samples
-    with the same base noise for every image, so that the differences between images are not noise.
+    A sample is mapped back for its density, and bfloat16 would round differently in the two directions. Mean and
+    variance have no closed form. They are estimated from ``DRAWS`` samples with the same noise for every image, so that
+    differences between images are not noise.
+
+    **Arguments**
+        flow: a flow of zuko, batch ``()`` or ``(B,)``, event ``(D,)``.
     """
 
-    arg_constraints = {}  # noqa: RUF012 (torch declares it so)
+    arg_constraints: ClassVar = {}
     has_rsample = True
 
-    def __init__(self, flow: Distribution) -> None:
+    def __init__(self, flow: NormalizingFlow) -> None:
         self.flow = flow
         super().__init__(flow.batch_shape, flow.event_shape, validate_args=False)
 
     def _draws(self) -> Tensor:
-        """Samples ``(DRAWS, *batch, D)`` from pairs of opposite noise of variance 1: exact for an affine flow."""
+        """Samples ``(DRAWS, *batch, D)``; their noise has mean 0 and variance 1: exact for an affine map."""
         (length,) = self.event_shape
         noise = torch.randn(DRAWS // 2, length, generator=torch.Generator().manual_seed(0))
         noise = noise / noise.square().mean(0).sqrt()
-        base = self.flow.base.mean  # for its type and device
-        noise = torch.cat([noise, -noise]).to(base)
+        noise = torch.cat([noise, -noise]).to(self.flow.base.mean)  # its type and device
         noise = noise.view(DRAWS, *[1] * len(self.batch_shape), length)
         with _full_precision():
             return self.flow.transform.inv(noise.expand(DRAWS, *self.batch_shape, length))
@@ -60,7 +59,7 @@ class Flow(Distribution):
     def variance(self) -> Tensor:
         return self._draws().var(0, correction=0)
 
-    def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
         with _full_precision():
             return self.flow.rsample(Size(sample_shape))
 
@@ -71,7 +70,7 @@ class Flow(Distribution):
 
 
 class MaskedAutoregressiveFlow(nn.Module):
-    """Affine autoregressive maps, one after the other; their coefficients may depend on a context.
+    """N(0, I) through affine autoregressive maps, one after the other; their coefficients may depend on a context.
 
     **References**
         Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017).
@@ -81,7 +80,7 @@ class MaskedAutoregressiveFlow(nn.Module):
         transforms: the number of maps.
         hidden: widths of each map's network.
         context: the size of the context; 0: there is none.
-        passes: how many times a map's network runs for a sample: 2 is coupling, None one pass per latent.
+        passes: how often the network of a map runs for a sample: 2 is coupling, None is once per latent.
     """
 
     def __init__(

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Independent
 
 from vaelab.checks import whole
 from vaelab.errors import InputError
+from vaelab.models.contracts import Piece
 from vaelab.models.distributions import normal_from_outputs
 from vaelab.models.networks import check_widths, mlp
 
 
-class GaussianLayer(nn.Module):
+class GaussianLayer(Piece):
     """p(b|a) = N(m(a), diag(exp s(a))) between two layers of latents."""
 
     def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], activation: str = "tanh") -> None:

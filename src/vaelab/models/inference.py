@@ -1,4 +1,4 @@
-"""What a model knows of a batch: the one thing that passes from models to objectives and evaluation."""
+"""The `Inference` of a batch: the only thing that models pass to objectives and evaluation."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +21,7 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
 class Inference:
     """A batch of images with their latent samples and the three distributions of the model.
 
-    Each density is computed when it is first asked for, and once. All are in nats per image.
+    Each density is computed at its first use and kept. All are in nats per image.
 
     **Arguments**
         x: images ``(B, C, H, W)``.
@@ -36,7 +36,9 @@ class Inference:
     q: Distribution
     p: Distribution
     px: Distribution
-    kl_parts: dict[str, Tensor] | None = field(default=None, init=False)  # kept by an objective that decomposes the KL
+    kl_parts: dict[str, Tensor] | None = field(
+        default=None, init=False
+    )  # filled by an objective that decomposes the KL term
 
     @cached_property
     def log_px(self) -> Tensor:

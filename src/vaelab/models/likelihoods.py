@@ -66,18 +66,18 @@ class ContinuousBernoulliLikelihood(_LogitLikelihood):
 
 
 class _LocationScaleLikelihood(Likelihood):
-    """Every pixel has a location f(z) and a scale; the scale is fixed, learnt, or a second output of the decoder.
+    """Each pixel has a location f(z) and a scale; the scale is fixed, learnt, or a second output of the decoder.
 
     **Arguments**
         network: builds the decoder, with a second block of channels where the scale is ``per_pixel``.
         latent: D.
         scale: of a pixel, in grey values from 0 to 1; where it is learnt, its first value.
         learnt: False (fixed), True (one for all pixels), or ``per_pixel``: ``floor`` + ``scale`` exp(output).
-        floor: the smallest scale per pixel; without one, the density of pixels that never change has no bound.
-        mean: what the location passes through: sigmoid keeps it in [0, 1], identity leaves it.
+        floor: the smallest scale per pixel; without it the density of pixels that never change has no upper bound.
+        mean: the activation of the location: sigmoid (in [0, 1]) or identity.
     """
 
-    option: ClassVar[str] = "scale"  # its name on the command line
+    option: ClassVar[str] = "scale"  # the name of the scale on the command line
     family: ClassVar[Callable[..., Distribution]]  # location, scale -> distribution of a pixel
     log_scale: Tensor
 
@@ -140,7 +140,7 @@ class GaussianLikelihood(_LocationScaleLikelihood):
 
     @property
     def pixel_variance(self) -> float | None:
-        return None if self.per_pixel else float(self.log_scale.exp().square())
+        return None if self.per_pixel else float(self.log_scale.detach().exp().square())
 
     def set_pixel_variance(self, variance: Tensor) -> None:
         with torch.no_grad():

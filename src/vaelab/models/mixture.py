@@ -1,4 +1,4 @@
-"""The mixture model: discrete latents whose posterior is exact, because every one of them can be tried."""
+"""The mixture model: discrete latents with an exact posterior, because p(x|m) is computed for every value m."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,9 +9,10 @@ from torch import Generator, Tensor, nn
 from torch.distributions import Distribution, OneHotCategorical
 
 from vaelab.errors import InputError
-from vaelab.models.contracts import Likelihood, Model, Prior
+from vaelab.models.contracts import Likelihood, Model, Posterior, Prior
 from vaelab.models.distributions import pairwise_log_prob, unvalidated
 from vaelab.models.inference import Inference
+from vaelab.models.vae import check_piece
 
 
 @dataclass
@@ -36,11 +37,25 @@ class EnumeratedInference(Inference):
         return self.kl.unsqueeze(0)
 
 
+class ExactPosterior(Posterior):
+    """P(m|x) = P(m) p(x|m) / p(x) of a mixture model."""
+
+    is_exact = True
+
+    def __init__(self, model: "MixtureModel") -> None:
+        super().__init__()
+        self._models = (model,)  # a tuple: torch must not register the model as a part of its own part
+
+    def forward(self, x: Tensor) -> OneHotCategorical:
+        """P(m|x) of images ``(B, C, H, W)``: batch ``(B,)``, event ``(M,)``."""
+        return self._models[0](x).q
+
+
 class MixtureModel(Model):
     """p(x) = sum_m P(m) p(x|m): the latent is a one-hot vector m, and P(m|x) is exact.
 
-    The likelihood is a table: a linear decoder of the one-hot vector. With the exact posterior the ELBO is log p(x),
-    so its gradient is that of log p(x), and the gap is 0.
+    The decoder is a table, one linear layer of the one-hot vector. With the exact posterior the ELBO and its gradient
+    are those of log p(x), and the gap is 0.
 
     **References**
         Pattern Recognition and Machine Learning (Bishop, 2006), section 9.3.
@@ -51,32 +66,22 @@ class MixtureModel(Model):
 
     has_continuous_latents = False
     starts_from_images = True
-    posterior = None
 
     def __init__(self, likelihood: Likelihood, prior: Prior) -> None:
         super().__init__()
+        check_piece(self, likelihood, Likelihood, "bernoulli")
+        check_piece(self, prior, Prior, "categorical")
         if not prior.is_discrete:
-            raise InputError("a mixture's latents are discrete: take prior=categorical with model=mixture")
-        self.likelihood = likelihood
-        self.prior = prior
+            raise InputError("the latents of a mixture are discrete: take prior=categorical with model=mixture")
         if not likelihood.is_cheap_in_pairs:
             raise InputError(
-                f"a mixture weighs every image by every component, which {type(likelihood).__name__} is too slow for: "
-                "take likelihood=bernoulli, continuous_bernoulli or gaussian"
+                f"a mixture computes p(x|m) of every image and every component, for which {type(likelihood).__name__} "
+                "is too slow: take likelihood=bernoulli, continuous_bernoulli or gaussian"
             )
-        inner = [module for module in likelihood.modules() if module is not likelihood]
-        layers = [module for module in inner if next(module.parameters(recurse=False), None) is not None]
-        if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
-            raise InputError("a mixture's components are a table: take network=linear network.hidden=[]")
-        self._tables = (layers[0],)  # a tuple, so that torch does not register the layer a second time
-
-    @property
-    def has_bound(self) -> bool:
-        return True
-
-    @property
-    def has_kl_per_latent(self) -> bool:
-        return False
+        self.likelihood = likelihood
+        self.prior = prior
+        self.posterior = ExactPosterior(self)
+        self._tables = (_only_table(likelihood),)  # a tuple: torch must not register the layer a second time
 
     @property
     def table(self) -> nn.Linear:
@@ -97,7 +102,7 @@ class MixtureModel(Model):
         centres = torch.from_numpy(clusters.cluster_centers_)
         outputs = self.likelihood.outputs_at(centres)
         if outputs is None:
-            raise InputError(f"{type(self.likelihood).__name__} lacks outputs_at, which a mixture starts from")
+            raise InputError(f"{type(self.likelihood).__name__} lacks outputs_at(images), with which a mixture starts")
         with torch.no_grad():
             self.table.weight.zero_()
             self.table.bias.zero_()
@@ -108,9 +113,18 @@ class MixtureModel(Model):
         weight = self.table.weight
         return self.likelihood(torch.eye(self.table.in_features, device=weight.device, dtype=weight.dtype))
 
+    def _prior_probabilities(self) -> OneHotCategorical:
+        p = self.prior_distribution()
+        if not isinstance(p, OneHotCategorical):
+            raise InputError(
+                f"{type(self.prior).__name__} sets is_discrete, so its forward must return "
+                f"torch.distributions.OneHotCategorical, got {type(p).__name__}"
+            )
+        return p
+
     def forward(self, x: Tensor, samples: int = 1) -> EnumeratedInference:
-        """All M values are tried, so ``samples`` has no effect."""
-        components, p = self._components(), self.prior_distribution()
+        """All M values are used, so ``samples`` has no effect."""
+        components, p = self._components(), self._prior_probabilities()
         log_px = pairwise_log_prob(components, x)
         with unvalidated():
             q = OneHotCategorical(logits=log_px + p.logits)
@@ -119,7 +133,7 @@ class MixtureModel(Model):
 
     def encode(self, x: Tensor) -> OneHotCategorical:
         """P(m|x) of images ``(B, C, H, W)``: batch ``(B,)``, event ``(M,)``."""
-        return self.forward(x).q
+        return self.posterior(x)
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|m) of one-hot vectors ``(..., M)``."""
@@ -129,3 +143,12 @@ class MixtureModel(Model):
         """E[x'|x] ``(B, C, H, W)``: the components' means, weighted by their probabilities P(m|x)."""
         means = self._components().mean
         return (q.mean @ means.flatten(1)).unflatten(-1, means.shape[1:])
+
+
+def _only_table(likelihood: Likelihood) -> nn.Linear:
+    """The one layer of the decoder, a linear one, whose columns are the components."""
+    inner = [module for module in likelihood.modules() if module is not likelihood]
+    layers = [module for module in inner if next(module.parameters(recurse=False), None) is not None]
+    if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+        raise InputError("the components of a mixture are a table: take network=linear network.hidden=[]")
+    return layers[0]

@@ -46,13 +46,13 @@ def mlp(widths: Sequence[int], activation_name: str = "relu") -> nn.Sequential:
 
 
 class MLP(Network):
-    """Fully connected layers; without hidden ones, the linear network of PCA.
+    """Fully connected layers; without hidden layers it is the linear network of PCA.
 
     **Arguments**
         image: the shape ``(C, H, W)``.
-        hidden: widths from the image's side; the decoder takes them backwards.
+        hidden: widths from the image to the latents; the decoder has them in reverse order.
         activation: between the layers.
-        output: what an auto-encoder's pixels pass through, for ``likelihood=squared_error``.
+        output: unused here; ``likelihood=squared_error`` reads it as the activation of an auto-encoder's pixels.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class MLP(Network):
         return nn.Sequential(nn.Flatten(-len(self.image)), mlp(widths, self.activation))
 
     def decoder(self, latent: int, channels: int) -> nn.Sequential:
-        """The encoder's mirror image: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
+        """Mirrors the encoder: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
         shape = (channels * self.image[0], *self.image[1:])
         widths = [latent, *reversed(self.hidden), prod(shape)]
         return nn.Sequential(mlp(widths, self.activation), nn.Unflatten(-1, shape))
 
 
 class FoldSamples(nn.Module):
-    """Applies ``body``, which takes ``(N, features)``, to latents ``(K, B, features)``: as ``(K · B, features)``."""
+    """Applies ``body``, which takes ``(N, features)``, to latents ``(..., features)`` with any leading dimensions."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
@@ -88,9 +88,9 @@ class FoldSamples(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + f(x), with f twice a normalisation, SiLU and a 3 x 3 convolution that keeps the shape.
+    """x + f(x), with f = two times group normalisation, SiLU and a 3 x 3 convolution that keeps the shape.
 
-    The normalisation is by groups of channels, so an image's result does not depend on the others in its batch.
+    Group normalisation, unlike batch normalisation, treats each image by itself.
 
     **References**
         Identity Mappings in Deep Residual Networks (He et al., 2016).
@@ -113,18 +113,19 @@ class ResidualBlock(nn.Module):
 
 
 class ConvNet(Network):
-    """Convolutions that halve the image, each followed by residual blocks if asked for, then fully connected layers.
+    """Convolutions that halve the image, each followed by ``blocks`` residual blocks, then fully connected layers.
 
     **Arguments**
         image: the shape ``(C, H, W)``.
         channels: of each convolution; every one halves height and width.
         hidden: fully connected widths between the convolutions and the latents.
-        activation: between the layers, where there are no residual blocks.
+        activation: between the fully connected layers, and after each convolution where there are no residual blocks.
         blocks: residual blocks after each convolution.
-        output: what an auto-encoder's pixels pass through, for ``likelihood=squared_error``.
+        output: unused here; ``likelihood=squared_error`` reads it as the activation of an auto-encoder's pixels.
 
     **Raises**
-        InputError: the image cannot be halved so often, or the channels do not fit the group normalisation.
+        InputError: height or width is no multiple of 2^(number of convolutions), or the channels of a residual network
+            are no multiples of 8.
     """
 
     def __init__(
@@ -151,13 +152,13 @@ class ConvNet(Network):
     def _smallest_image(self) -> tuple[int, int, int]:
         """The shape after the last convolution."""
         if not self.channels:
-            raise InputError("network.channels must name at least one convolution's channels, such as [32,64], got []")
+            raise InputError("network.channels must name at least one convolution, such as [32,64], got []")
         _, height, width = self.image
         factor = 2 ** len(self.channels)
         if height % factor or width % factor:
             raise InputError(
-                f"network.channels={self.channels} halves the image {len(self.channels)} times, which {height} x "
-                f"{width} pixels do not allow: take fewer"
+                f"network.channels={self.channels} halves the image {len(self.channels)} times, and {height} x {width} "
+                f"is not divisible by {factor}: take fewer channels"
             )
         return self.channels[-1], height // factor, width // factor
 
@@ -173,7 +174,7 @@ class ConvNet(Network):
         return nn.Sequential(*layers, nn.Flatten(), mlp(widths, self.activation))
 
     def decoder(self, latent: int, channels: int) -> FoldSamples:
-        """The encoder's mirror image, with transposed convolutions: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
+        """Mirrors the encoder, with transposed convolutions: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
         widths = [latent, *reversed(self.hidden), prod(self.smallest)]
         layers: list[nn.Module] = [mlp(widths, self.activation), nn.Unflatten(-1, self.smallest)]
         for before, after in pairwise([*reversed(self.channels), channels * self.image[0]]):

@@ -1,7 +1,7 @@
 """Objectives: a loss per image ``(B,)`` in nats, from an `Inference`, β and the progress of the training.
 
-Free bits and the total correlation average over the batch before they are used; with several processes they average
-over each process's share of it.
+Free bits and the total correlation contain averages over the batch. With several processes, each averages over its own
+share of the batch.
 """
 
 import math
@@ -38,8 +38,8 @@ class ELBO(_BoundObjective):
 
     **Arguments**
         samples: K.
-        free_bits: λ, in nats per latent: a latent whose KL term, averaged over the batch, is below λ costs λ, so
-            nothing pulls it closer to the prior.
+        free_bits: λ, in nats per latent: a latent whose KL term, averaged over the batch, is below λ costs λ, so its KL
+            term has no gradient.
     """
 
     weighs_whole_kl = True
@@ -65,7 +65,7 @@ class ELBO(_BoundObjective):
 
 
 class Reconstruction(Objective):
-    """The distortion alone: -mean_K log p(x|z). Neither β nor the prior has a part in it."""
+    """The distortion alone: -mean_K log p(x|z). It does not depend on β or the prior."""
 
     weighs_kl = False
     criterion = "distortion"
@@ -75,7 +75,7 @@ class Reconstruction(Objective):
 
     def check(self, model: Model) -> None:
         is_learnt = any(parameter.requires_grad for parameter in model.prior.parameters())
-        if is_learnt and model.posterior is not None:
+        if is_learnt and not model.posterior.is_exact:
             raise InputError(
                 f"Reconstruction does not train the prior, and {type(model.prior).__name__} is learnt: "
                 "take prior=normal or loss=elbo"
@@ -112,7 +112,7 @@ class IWAE(_BoundObjective):
         super().check(model)
         if self.dreg and not model.has_continuous_latents:
             raise InputError(
-                "loss.dreg=true differentiates through the latents, and a mixture's are discrete: leave it out"
+                "loss.dreg=true differentiates by the latents, and those of a mixture are discrete: leave it out"
             )
 
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
@@ -121,8 +121,8 @@ class IWAE(_BoundObjective):
         if not (self.dreg and inference.z.requires_grad):
             return -bound
         weights = log_weights.detach().softmax(0)
-        # E[w d log q/dφ] equals E[dw/dz dz/dφ], so q's own parameters are held constant and z's gradient gets another
-        # weight. For weights exp(log p(x|z) - β log_ratio) that factor is 1 - β + βw, which is w at β = 1.
+        # E[w d log q/dφ] equals E[dw/dz dz/dφ]. So q's parameters are constant in the density, and the gradient by z
+        # gets another factor: 1 - β + βw for weights exp(log p(x|z) - β log_ratio), which is w at β = 1.
         z = inference.z
         z.register_hook(lambda gradient: gradient * (1 - beta + beta * weights).unsqueeze(-1))
         log_weights = inference.log_px - beta * (_log_qz_through_z(inference) - inference.log_pz)
@@ -134,7 +134,7 @@ class IWAE(_BoundObjective):
 
 
 def _log_mean_exp(log_weights: Tensor) -> Tensor:
-    """``(K, B)`` -> ``(B,)``."""
+    """log of the mean over samples: ``(K, B)`` -> ``(B,)``."""
     return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 
@@ -146,10 +146,10 @@ def _log_qz_through_z(inference: Inference) -> Tensor:
 
 
 class Capacity(_BoundObjective):
-    """distortion + β |KL(q(z|x) ‖ p(z)) - C|: each image's KL term is pulled to C nats, and C rises to ``capacity``.
+    """distortion + β |KL(q(z|x) ‖ p(z)) - C|: the KL term of each image approaches C nats, and C rises to ``capacity``.
 
-    Other code takes the distance of the batch's mean from C, whose gradient has one sign for all its images; at
-    β = 100 that trains worse (docs/models.md).
+    Some implementations take the distance of the batch's mean KL term from C, whose gradient has the same sign for all
+    images of the batch. At β = 100 that trains worse (docs/models.md).
 
     **References**
         Understanding disentangling in β-VAE (Burgess et al., 2018), where β is called γ and is large.
@@ -160,7 +160,7 @@ class Capacity(_BoundObjective):
         samples: K.
     """
 
-    criterion = None  # weights from before C has risen have another rate than was asked for
+    criterion = None  # weights from before C has risen have another rate than ``capacity``
 
     def __init__(self, capacity: float = 25.0, warmup: float = 0.5, samples: int = 1) -> None:
         self.samples = whole("loss.samples", samples)
@@ -201,7 +201,7 @@ class TotalCorrelation(_BoundObjective):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        if model.posterior is None or not model.posterior.is_product:
+        if not model.posterior.is_product:
             raise InputError(
                 f"{type(self).__name__} needs a density for every latent, and {type(model.posterior).__name__} "
                 "has none: take posterior=gaussian or loss=elbo"

@@ -51,8 +51,12 @@ class GaussianPosterior(Posterior):
 class NoisyPosterior(Posterior):
     """q(z|x) = N(√D f(x) / ‖f(x)‖, σ²I), σ fixed: an auto-encoder with noise on latents of fixed length.
 
-    Without the normalisation (``normalize`` false) f grows until the noise is negligible beside it. With it, latents
-    lie where those of N(0, I) do, and the rate is the same for every image: D (σ² - log σ²) / 2.
+    Without the normalisation, f grows until the noise is negligible. With it, latents have about the length of those of
+    N(0, I), and the rate is the same for every image: D (σ² - log σ²) / 2.
+
+    **Arguments**
+        sigma: σ.
+        normalize: whether f(x) is normalised.
     """
 
     is_product = True
@@ -64,7 +68,7 @@ class NoisyPosterior(Posterior):
         self.sigma = number("posterior.sigma", sigma, above=True)
         self.normalize = flag("posterior.normalize", normalize)
         if normalize and latent == 1:
-            raise InputError("one latent of fixed length is only a sign: take latent=2 or more for this model")
+            raise InputError("one latent of fixed length has only a sign: take latent=2 or more for this model")
 
     def forward(self, x: Tensor) -> Independent:
         loc = self.network(x).to(x.dtype)
@@ -74,7 +78,7 @@ class NoisyPosterior(Posterior):
 
 
 class DiracPosterior(Posterior):
-    """All mass at one point, ``activation`` applied to it: the latents of a plain auto-encoder."""
+    """All mass at the point a(f(x)), with a the ``activation``: the latents of a plain auto-encoder."""
 
     has_density = False
 
@@ -95,7 +99,10 @@ class ChainPosterior(Posterior):
 
     **Arguments**
         bottom: the size of z₁; None for two thirds of ``latent``.
+        hidden: widths of the network of q(z₂|z₁).
     """
+
+    has_exact_mean = False
 
     def __init__(
         self, network: Network, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)
@@ -113,8 +120,7 @@ class ChainPosterior(Posterior):
 class FlowPosterior(Posterior):
     """q(z|x): N(0, I) through autoregressive affine maps whose coefficients depend on a vector h(x).
 
-    Each map splits the latents in two (coupling), so that a sample takes two passes through its network whatever the
-    latent size is.
+    Each map splits the latents in two parts (coupling), so a sample takes two passes through its network for any D.
 
     **References**
         Variational Inference with Normalizing Flows (Rezende and Mohamed, 2015).
@@ -123,7 +129,7 @@ class FlowPosterior(Posterior):
 
     **Arguments**
         transforms: the number of maps.
-        hidden: widths of each map's network.
+        hidden: widths of the network of each map.
         context: the size of h(x).
     """
 

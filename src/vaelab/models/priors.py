@@ -25,11 +25,11 @@ class StandardNormal(Prior):
 
     def __init__(self, latent: int) -> None:
         super().__init__()
-        # Constants: on the module's device, but in no checkpoint.
+        # Buffers that are not persistent: they move with the module and are in no checkpoint.
         self.register_buffer("loc", torch.zeros(whole("latent", latent)), persistent=False)
         self.register_buffer("scale", torch.ones(latent), persistent=False)
 
-    def forward(self, posterior: Posterior | None) -> Independent:
+    def forward(self, posterior: Posterior) -> Independent:
         return diagonal_normal(self.loc, self.scale)
 
 
@@ -47,14 +47,14 @@ class GaussianMixture(Prior):
         self.log_scale = nn.Parameter(torch.zeros(components, latent))
         self.log_weights = nn.Parameter(torch.zeros(components))
 
-    def forward(self, posterior: Posterior | None) -> Mixture:
+    def forward(self, posterior: Posterior) -> Mixture:
         return Mixture(self.log_weights, diagonal_normal(self.loc, self.log_scale.exp()))
 
 
 class VampPrior(Prior):
     """p(z) = 1/K sum_k q(z|u_k): the posteriors of K learnt pseudo-inputs u_k.
 
-    The pseudo-inputs start as training images and stay within [0, 1] by a sigmoid.
+    The pseudo-inputs start as training images; a sigmoid keeps them in [0, 1].
 
     **References**
         VAE with a VampPrior (Tomczak and Welling, 2018).
@@ -79,7 +79,7 @@ class VampPrior(Prior):
         return torch.sigmoid(self.logits)
 
     def start_from_images(self, images: Tensor, generator: Generator) -> None:
-        """Start with training images, drawn without repetition where there are enough of them."""
+        """Start with random training images, all different where there are enough of them."""
         if images.shape[1:] != self.logits.shape[1:]:
             raise InputError(
                 f"prior.image={list(self.logits.shape[1:])} is not the images' shape {list(images.shape[1:])}"
@@ -90,20 +90,19 @@ class VampPrior(Prior):
         with torch.no_grad():
             self.logits.copy_(torch.logit(start))
 
-    def forward(self, posterior: Posterior | None) -> Mixture:
-        if posterior is None:
-            raise InputError("a VampPrior is made of the posterior, and this model has none: take another prior")
+    def forward(self, posterior: Posterior) -> Mixture:
         return Mixture(self.log_weights, posterior(self.images()))
 
 
 class ChainPrior(Prior):
-    """p(z) = p(z₂) p(z₁|z₂) over z = (z₁, z₂): N(0, I) on top, a Gaussian given it below.
+    """p(z) = p(z₂) p(z₁|z₂) over z = (z₁, z₂): p(z₂) = N(0, I), and p(z₁|z₂) is Gaussian.
 
     **References**
         Importance Weighted Autoencoders (Burda et al., 2016), section 2.
 
     **Arguments**
         bottom: the size of z₁; None for two thirds of ``latent``.
+        hidden: widths of the network of p(z₁|z₂).
     """
 
     def __init__(self, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)) -> None:
@@ -113,7 +112,7 @@ class ChainPrior(Prior):
         self.top = StandardNormal(upper)
         self.below = GaussianLayer(upper, lower, hidden)
 
-    def forward(self, posterior: Posterior | None) -> Chain:
+    def forward(self, posterior: Posterior) -> Chain:
         return Chain(self.top(posterior), self.below, self.latent, first_last=True)
 
 
@@ -131,7 +130,7 @@ class FlowPrior(Prior):
             whole("latent", latent), whole("prior.transforms", transforms), check_widths("prior.hidden", hidden)
         )
 
-    def forward(self, posterior: Posterior | None) -> Flow:
+    def forward(self, posterior: Posterior) -> Flow:
         return self.flow()
 
 
@@ -144,7 +143,7 @@ class CategoricalPrior(Prior):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(whole("components", latent)))
 
-    def forward(self, posterior: Posterior | None) -> OneHotCategorical:
+    def forward(self, posterior: Posterior) -> OneHotCategorical:
         """Batch ``()``, event ``(latent,)``: one-hot vectors."""
         with unvalidated():
             return OneHotCategorical(logits=self.logits)

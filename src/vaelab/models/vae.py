@@ -1,4 +1,4 @@
-"""Models composed of a posterior, a likelihood and a prior: the VAE and what differs from it in one of the three.
+"""Models composed of a posterior, a likelihood and a prior: the VAE, and the VAE conditioned on labels.
 
     q = posterior(x);  p = prior(posterior);  z = q.rsample((K,));  likelihood(z) is p(x|z)
 
@@ -15,8 +15,22 @@ from torch.nn.functional import one_hot
 
 from vaelab.checks import whole
 from vaelab.errors import InputError
-from vaelab.models.contracts import Likelihood, Model, Posterior, Prior
+from vaelab.models.contracts import Likelihood, Model, Piece, Posterior, Prior
 from vaelab.models.inference import Inference
+
+
+def check_piece(model: Model, piece: object, contract: type[Piece], usual: str) -> None:
+    """Raise an InputError where ``piece`` of ``model`` does not derive from ``contract``, or is none.
+
+    **Arguments**
+        usual: the group's usual member, for the message.
+    """
+    if isinstance(piece, contract):
+        return
+    if isinstance(piece, nn.Module):
+        raise InputError(f"{type(piece).__name__} must derive from vaelab.models.contracts.{contract.__name__}")
+    group = contract.__name__.lower()
+    raise InputError(f"{group}=none leaves {type(model).__name__} without a {group}: take {group}={usual}")
 
 
 class LatentVariableModel(Model):
@@ -31,17 +45,14 @@ class LatentVariableModel(Model):
             p(z₂) p(z₁|z₂) p(x|z₁) they are z₁.
 
     **Raises**
-        InputError: there is no posterior, or the prior is one of discrete latents.
+        InputError: a piece is missing or of the wrong kind, or the prior is one of discrete latents.
     """
 
-    posterior: Posterior
-
-    def __init__(
-        self, posterior: Posterior | None, likelihood: Likelihood, prior: Prior, visible: int | None = None
-    ) -> None:
+    def __init__(self, posterior: Posterior, likelihood: Likelihood, prior: Prior, visible: int | None = None) -> None:
         super().__init__()
-        if not callable(posterior):
-            raise InputError("posterior=none leaves this model without q(z|x): take posterior=gaussian")
+        check_piece(self, posterior, Posterior, "gaussian")
+        check_piece(self, likelihood, Likelihood, "bernoulli")
+        check_piece(self, prior, Prior, "normal")
         if prior.is_discrete:
             raise InputError(
                 f"{type(prior).__name__} is a prior of discrete latents (prior=categorical is for model=mixture): "
@@ -52,22 +63,10 @@ class LatentVariableModel(Model):
         self.prior = prior
         self.visible = None if visible is None else whole("model.visible", visible)
 
-    @property
-    def has_bound(self) -> bool:
-        return self.posterior.has_density
-
-    @property
-    def has_kl_per_latent(self) -> bool:
-        return self.posterior.is_product and self.prior.is_product
-
     def forward(self, x: Tensor, samples: int = 1) -> Inference:
         q = self.encode(x)
         z = q.rsample((samples,))
         return Inference(x, z, q, self.prior_distribution(), self.decode(z))
-
-    def encoder_input(self, x: Tensor) -> Tensor:
-        """What the posterior is given for images ``(B, C, H, W)``: the images, unless the model adds to them."""
-        return x
 
     def encode(self, x: Tensor) -> Distribution:
         return self.posterior(self.encoder_input(x))
@@ -82,16 +81,16 @@ class LatentVariableModel(Model):
 class ConditionalModel(LatentVariableModel):
     """p(x, z|y) = p(x|z, y) p(z) with q(z|x, y): images given their labels y.
 
-    The decoder gets the label as a one-hot vector behind the latents. The encoder gets the sum of the image and a
-    learnt image of the label: in its first layer that is a learnt vector per label, as a one-hot vector behind the
-    pixels would be, and it works for convolutions too.
+    The decoder gets the latents and the label as a one-hot vector. The encoder gets the sum of the image and a learnt
+    image for the label. In a fully connected first layer that is the same as a one-hot vector beside the pixels, and it
+    is possible for convolutions too.
 
     **References**
         Semi-supervised Learning with Deep Generative Models (Kingma et al., 2014).
         Learning Structured Output Representation using Deep Conditional Generative Models (Sohn et al., 2015).
 
     **Arguments**
-        likelihood: a function of ``latent`` that makes the likelihood, because its input is ``latent + classes`` long.
+        likelihood: a function that makes the likelihood, called with ``latent`` = D + ``classes``.
         latent: D.
         classes: how many labels there are.
         image: the shape ``(C, H, W)``.
@@ -136,11 +135,12 @@ class ConditionalModel(LatentVariableModel):
 
 
 def sample_images(model: Model, labels: Tensor, pixel_noise: bool = False, temperature: float = 1.0) -> Tensor:
-    """One image from the prior for each of ``labels`` ``(N,)``, which only a conditional model uses: ``(N, C, H, W)``.
+    """One image for each of ``labels`` ``(N,)``, with latents from the prior: ``(N, C, H, W)``.
 
     **Arguments**
-        pixel_noise: draw the pixels from p(x|z), as binary data have them; else take the mean of p(x|z).
-        temperature: a factor on the latents; for the prior N(0, I) it is the standard deviation.
+        labels: only a conditional model uses their values.
+        pixel_noise: draw the pixels from p(x|z); else take the mean of p(x|z).
+        temperature: a factor on the latents; for the prior N(0, I) it is their standard deviation.
     """
     model = model.given(labels)
     px = model.decode(temperature * model.sample_latents(len(labels)))

@@ -1,4 +1,4 @@
-"""Codes to look at: ways between two of them, along one latent, over a plane. Tensors in, tensors out."""
+"""Paths through the latent space: between two latent vectors, along one latent, over a plane. Tensors in and out."""
 
 import torch
 from torch import Tensor
@@ -6,20 +6,24 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vaelab.errors import InputError
 
-REACH = 2.5  # standard deviations that a traversal goes to either side, or the quantiles that they are of a normal
-DRAWN = 10_000  # codes from a prior whose quantiles have no closed form
+REACH = 2.5  # a traversal goes over the quantiles that -2.5 to 2.5 standard deviations are of a normal distribution
+QUANTILE_SAMPLES = 10_000  # from a prior whose quantiles have no closed form
 
 
 def linear(first: Tensor, last: Tensor, steps: int) -> Tensor:
-    """The straight way from code ``(D,)`` to code, both ends included: ``(steps, D)``."""
+    """The straight line between two latent vectors ``(D,)``, both included: ``(steps, D)``."""
     return torch.lerp(first, last, _shares(first, steps))
 
 
 def spherical(first: Tensor, last: Tensor, steps: int) -> Tensor:
-    """Along the arc: direction by constant angle, length by constant difference; ``(steps, D)``.
+    """The arc between two latent vectors ``(D,)``, both included: ``(steps, D)``.
 
-    Between two codes of N(0, I) the straight way leads through shorter codes than the prior draws, this one does not.
-    Sampling Generative Networks (White, 2016). Where both point the same or opposite ways it is the straight one.
+    The direction turns by equal angles, the length changes by equal differences. The straight line between two
+    samples of N(0, I) leads through vectors that are shorter than samples are; the arc does not. Where both vectors
+    point the same way or opposite ways, and where one of them is 0, this is the straight line.
+
+    **References**
+        Sampling Generative Networks (White, 2016).
     """
     lengths = torch.stack([first.norm(), last.norm()])
     if float(lengths.min()) == 0:
@@ -28,9 +32,9 @@ def spherical(first: Tensor, last: Tensor, steps: int) -> Tensor:
     if float(torch.sin(angle)) < 1e-4:
         return linear(first, last, steps)
     share = _shares(first, steps)
-    directions = first / lengths[0], last / lengths[1]
-    way = (torch.sin((1 - share) * angle) * directions[0] + torch.sin(share * angle) * directions[1]) / torch.sin(angle)
-    return way * torch.lerp(lengths[0], lengths[1], share)
+    start, end = first / lengths[0], last / lengths[1]
+    directions = (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+    return directions * torch.lerp(lengths[0], lengths[1], share)
 
 
 def _shares(like: Tensor, steps: int) -> Tensor:
@@ -38,26 +42,41 @@ def _shares(like: Tensor, steps: int) -> Tensor:
 
 
 def traversal(start: Tensor, latent: int, values: Tensor) -> Tensor:
-    """``start`` ``(D,)`` with its component ``latent`` at each of ``values`` ``(S,)``: ``(S, D)``."""
-    codes = start.repeat(len(values), 1)
-    codes[:, latent] = values
-    return codes
+    """``start`` ``(D,)`` with its component ``latent`` replaced by each of ``values`` ``(S,)``: ``(S, D)``."""
+    z = start.repeat(len(values), 1)
+    z[:, latent] = values
+    return z
+
+
+def traversal_shares(steps: int) -> Tensor:
+    """The probabilities ``(steps,)`` of -REACH to REACH standard deviations of N(0, 1), at equal distances."""
+    return Normal(0.0, 1.0).cdf(torch.linspace(-REACH, REACH, steps))
 
 
 def quantiles(p: Distribution, shares: Tensor) -> Tensor:
-    """Each latent's quantiles under the prior ``(S, D)``, at ``shares`` ``(S,)`` between 0 and 1.
+    """The quantiles of each latent under p(z): ``(S, D)``.
 
-    In closed form of a normal prior, else of many codes drawn from it.
+    They are exact for a product of normal distributions, else those of samples.
+
+    **Arguments**
+        p: the prior, event ``(D,)``.
+        shares: probabilities ``(S,)`` between 0 and 1.
     """
     if isinstance(p, Independent) and isinstance(p.base_dist, Normal):
         return p.base_dist.icdf(shares[:, None])
-    return torch.quantile(p.sample((DRAWN,)), shares, dim=0)
+    return torch.quantile(p.sample((QUANTILE_SAMPLES,)), shares, dim=0)
 
 
 def plane(p: Distribution, side: int) -> Tensor:
-    """A grid over a prior of two independent latents, the same mass between neighbours: ``(side², 2)``, top row first.
+    """A grid over a prior of two independent latents: ``(side², 2)``, row by row from the top.
 
-    Auto-Encoding Variational Bayes (Kingma and Welling, 2013), appendix A.
+    Neighbours enclose equal shares of the prior's mass. The first latent grows to the right, the second upwards.
+
+    **References**
+        Auto-Encoding Variational Bayes (Kingma and Welling, 2013), appendix A.
+
+    **Raises**
+        InputError: the prior has not two latents.
     """
     if p.event_shape != (2,):
         raise InputError(f"a plane needs latent=2, this prior has {p.event_shape[0]}")

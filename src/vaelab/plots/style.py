@@ -1,24 +1,32 @@
-"""style."""
+"""The look that all figures share: sizes, colours, titles."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 DPI = 100
-FONT, LEAST_FONT = 10, 6.5
+FONT, LEAST_FONT = 10, 6.5  # points
 INK = "#222222"
 TRAIN, VAL = "#4878a8", "#d1603d"
+TITLE_LINE, TITLE_MARGIN = 20, 14  # pixels
+
+
+def latent_name(latent: int) -> str:
+    """The name of a latent in every plot; latents are numbered from 0."""
+    return f"z{latent}"
 
 
 def canvas(width: float, height: float) -> Figure:
-    """An empty figure of so many screen pixels."""
+    """An empty figure of ``width`` by ``height`` screen pixels."""
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def chart(width: float, height: float, title: str = "") -> Figure:
+    """A figure of ``width`` by ``height`` inches, for axes, under ``title``."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     if title:
@@ -28,16 +36,34 @@ def chart(width: float, height: float, title: str = "") -> Figure:
 
 
 def fitted(title: str, width: float) -> tuple[str, float]:
-    """``title``, shortened if need be, and its size for ``width`` pixels: not smaller than one can read."""
-    per_point = 0.62 * DPI / 72  # pixels that a letter is wide
+    """``title`` and a font size in points at which its longest line fits ``width`` pixels.
+
+    A line that would be too small to read is shortened.
+    """
+    per_point = 0.62 * DPI / 72  # pixels that a letter is wide, at most
     longest = max(2, int(width / (per_point * LEAST_FONT)))
-    if len(title) > longest:
-        title = title[: longest - 1] + "…"
-    return title, min(FONT, width / (per_point * max(1, len(title))))
+    lines = [line if len(line) <= longest else f"{line[: longest - 1]}…" for line in title.splitlines()]
+    return "\n".join(lines), min(FONT, width / (per_point * max([1, *map(len, lines)])))
+
+
+def title_height(title: str) -> int:
+    """The pixels that the lines of ``title`` take above a grid of images."""
+    return TITLE_MARGIN + TITLE_LINE * len(title.splitlines()) if title else 0
+
+
+def text_width(text: str, size: float = FONT) -> float:
+    """The pixels that ``text`` is wide at a font size of ``size`` points."""
+    return float(TextPath((0, 0), text, size=size).get_extents().width) * DPI / 72 if text.strip() else 0.0
+
+
+def write(figure: Figure, x: float, y: float, text: str, size: float = FONT, align: str = "left") -> None:
+    """Write ``text`` at ``x`` pixels from the left and, in the middle of its height, ``y`` pixels from the top."""
+    width, height = figure.get_size_inches() * DPI
+    figure.text(x / width, 1 - y / height, text, fontsize=size, color=INK, ha=align, va="center")
 
 
 def dress(axes: Axes, title: str, x: str, y: str) -> None:
-    """The one look of all charts."""
+    """Give a chart its title, the names of its axes and the common look."""
     axes.set_title(title, fontsize=FONT, color=INK, loc="left")
     axes.set_xlabel(x, fontsize=FONT - 1)
     axes.set_ylabel(y, fontsize=FONT - 1)
@@ -47,6 +73,7 @@ def dress(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def pixels(figure: Figure) -> np.ndarray:
-    """The figure as uint8 ``(H, W, 3)``, as TensorBoard takes it."""
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    """The figure as uint8 ``(H, W, 3)``, which is what TensorBoard takes."""
+    agg = FigureCanvasAgg(figure)
+    agg.draw()
+    return np.asarray(agg.buffer_rgba())[..., :3].copy()

@@ -7,11 +7,12 @@ from omegaconf import OmegaConf
 
 from vaelab.errors import InputError
 from vaelab.files import write_text
-from vaelab.runs.results import RESULTS, read_state
+from vaelab.runs.results import EVALUATION_LOCK, RESULTS, read_state
 
 LAST = Path("checkpoints") / "last.ckpt"
 BEST = Path("checkpoints") / "best.ckpt"
 LOCK = ".lock"
+LOCKS = (LOCK, EVALUATION_LOCK)
 COMPOSED = Path(".hydra") / "config.yaml"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
 FIGURES = "figures"
@@ -33,7 +34,7 @@ def check_free(directory: Path, resumes: bool) -> None:
 
 def _is_disposable(file: Path) -> bool:
     is_failed = file.name == RESULTS and not read_state(file.parent).is_complete
-    return file.name == LOCK or file.suffix == ".part" or is_failed
+    return file.name in LOCKS or ".part" in file.suffixes or is_failed
 
 
 def claim(directory: Path, resumes: bool) -> None:
@@ -46,7 +47,7 @@ def claim(directory: Path, resumes: bool) -> None:
 
 
 def write_composition(directory: Path, config: Mapping[str, object], overrides: list[str]) -> None:
-    """Write what was composed, and from which words, and keep the results of an earlier attempt."""
+    """Write the composed configuration and the overrides, and keep the results of an earlier attempt."""
     (directory / COMPOSED).parent.mkdir(exist_ok=True)
     for file, content in ((OVERRIDES, overrides), (COMPOSED, dict(config))):
         write_text(directory / file, OmegaConf.to_yaml(OmegaConf.create(content)))
@@ -72,10 +73,11 @@ def clear_for_restart(directory: Path) -> None:
 
 
 def release(directory: Path, is_ours: bool = True) -> None:
-    """Remove ``directory`` where it is empty and ``is_ours``, and the folders of runs that held nothing else."""
-    if not directory.is_dir() or any(file.name != LOCK for file in directory.iterdir()):
+    """Remove ``directory`` where it is empty and ``is_ours``, and its parent folders where nothing else is in them."""
+    if not directory.is_dir() or any(file.name not in LOCKS for file in directory.iterdir()):
         return
-    (directory / LOCK).unlink(missing_ok=True)
+    for lock in LOCKS:
+        (directory / lock).unlink(missing_ok=True)
     if not is_ours:
         return
     for folder in (directory, *(parent for parent in directory.parents if parent.name in ("runs", "outputs"))):

@@ -15,7 +15,7 @@ from vaelab import hardware
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import Interrupted, RunFailed, describe_os_error
 from vaelab.evaluation.suite import Evaluation, Settings, evaluate
-from vaelab.runs import summary
+from vaelab.runs import ranks, summary
 from vaelab.runs.console import log_to_console, log_to_file
 from vaelab.runs.directory import LAST
 from vaelab.runs.load import load_run
@@ -24,7 +24,8 @@ from vaelab.runs.prepare import check_options
 from vaelab.runs.results import add_evaluation, missing_parts, read_results, validation_metrics, versions
 from vaelab.runs.resume import how_to_go_on
 from vaelab.runs.run import Components, Run
-from vaelab.training.checkpoints import BestCheckpoint
+from vaelab.training.lightning_internals import BestCheckpoint, MetricsCSV
+from vaelab.training.loggers import TensorBoardFiles
 from vaelab.training.module import TrainingDiverged, VAEModule
 
 log = logging.getLogger(__name__)
@@ -40,16 +41,17 @@ class Timing:
 
 
 def execute(run: Run, components: Components, trainer: Trainer) -> None:
-    """Fit and test; results.json is written last, whatever happens, and then completed by the evaluation."""
+    """Fit and test; then write results.json, of a failed run too, and complete it by the evaluation."""
     log_to_file(run.directory)
     summary.introduce(run, components)
     if trainer.is_global_zero:
         for logger in trainer.loggers:
-            logger.begin()
+            if isinstance(logger, (TensorBoardFiles, MetricsCSV)):
+                logger.begin()
     try:
         timing = fit_and_test(run, components, trainer)
     except TrainingDiverged as error:
-        summary.finish(run, components, summary.failure(run, error))
+        _store_failure(run, error)
         raise RunFailed(f"{error}; {run.directory} keeps what there was") from error
     except SystemExit as error:  # Lightning's answer to Ctrl-C and SIGTERM
         if error.code not in (None, 1):
@@ -58,16 +60,21 @@ def execute(run: Run, components: Components, trainer: Trainer) -> None:
             return_to_queue()
         raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
     except OSError as error:
-        with suppress(RunFailed):  # a disk without room for a checkpoint may have none for this either
-            summary.finish(run, components, summary.failure(run, error))
+        with suppress(OSError):  # a disk without room for a checkpoint may have none for this either
+            _store_failure(run, error)
         raise RunFailed(f"{describe_os_error(error)}; {how_to_go_on(run)}") from error
     except Exception as error:
         log.debug("the run failed", exc_info=True)  # for train.log; the console gets it from the command line
-        summary.finish(run, components, summary.failure(run, error))
+        _store_failure(run, error)
         raise
     summary.finish(run, components, completed(run, components, trainer, timing))
     if trainer.is_global_zero:
         evaluate_tested(run, components, trainer)
+
+
+def _store_failure(run: Run, error: BaseException) -> None:
+    if not ranks.is_worker():  # one of several processes: `processes.execute_in_worker` does it
+        summary.write_failure(run, error)
 
 
 def fit_and_test(run: Run, components: Components, trainer: Trainer) -> Timing:
@@ -132,7 +139,7 @@ def completed(run: Run, components: Components, trainer: Trainer, timing: Timing
 
 
 def evaluate_tested(run: Run, components: Components, trainer: Trainer) -> None:
-    """Evaluate the tested weights; whatever interrupts it, the run itself is complete."""
+    """Evaluate the tested weights; an interruption leaves the run itself complete."""
     module = components.module.to(trainer.strategy.root_device).eval()  # Lightning moved it to the CPU at its end
     try:
         evaluate_run(run, module, components.data)
@@ -147,9 +154,7 @@ def evaluate_tested(run: Run, components: Components, trainer: Trainer) -> None:
 def evaluate_run(run: Run, module: VAEModule, data: ImageDataModule) -> None:
     """Add to results.json the parts of the evaluation that every run ends with, as far as they are missing."""
     options = run.config["evaluation"]
-    shared = ("chunk", "prior_samples", "active_variance", "aggregate_images")
-    settings = Settings(nll_samples=max(2, options["nll_samples"]), **{name: options[name] for name in shared})
-    evaluation = Evaluation.of(module.evaluated(data), settings)
+    evaluation = Evaluation.of(module.evaluated(data), Settings.of_run(options))
     for part in missing_parts(read_results(run.directory), run.config):
         add_evaluation(run.directory, part, evaluate(part, evaluation))
     if options["parts"]:

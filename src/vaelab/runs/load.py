@@ -1,8 +1,9 @@
 """Open a finished run again: its model with the weights that were tested, and its data."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -11,10 +12,13 @@ from vaelab.data.datamodule import REMEDY, ImageDataModule
 from vaelab.errors import InputError, one_line
 from vaelab.runs.directory import BEST, COMPOSED, LAST
 from vaelab.runs.migrate import migrate
+from vaelab.runs.options import read_config
 from vaelab.runs.prepare import make_data, make_module
 from vaelab.runs.results import read_results
 from vaelab.training.checkpoints import read_checkpoint
 from vaelab.training.module import VAEModule
+
+SECTIONS = ("model", "loss", "beta", "optimizer", "lr", "data", "evaluation", "seed")  # that a run is made of
 
 
 def load_run(directory: Path, reads_data: bool = True) -> tuple[VAEModule, ImageDataModule]:
@@ -29,23 +33,41 @@ def load_run(directory: Path, reads_data: bool = True) -> tuple[VAEModule, Image
     results = read_results(directory)
     if results.get("status") != "completed":
         raise InputError(f"{directory} failed ({results.get('error')}), so it has no weights to look at")
-    try:
+    with _explaining(directory, results, OSError, YAMLError, OmegaConfBaseException, LookupError):
         path = directory / (BEST if results["tested"]["checkpoint"] == "best" else LAST)
         weights = read_checkpoint(path)["state_dict"]
-        config = migrate(OmegaConf.to_container(OmegaConf.load(directory / COMPOSED)))
+        config = _read_composition(directory / COMPOSED)
+        there = results["data"]
+    with _explaining(directory, results):
         module, data = make_module(config), make_data(config)
+    with _explaining(directory, results, RuntimeError):  # torch's, where the weights are of another model
         module.load_state_dict(weights)
-    except (InputError, OSError, YAMLError, OmegaConfBaseException, LookupError, TypeError, RuntimeError) as error:
-        # What is wrong here is a file of the run: damaged, or written by another version.
+    if reads_data:
+        _read_data(directory, data, there)
+    return module.eval(), data
+
+
+@contextmanager
+def _explaining(directory: Path, results: dict, *errors: type[Exception]) -> Iterator[None]:
+    """What is wrong with a file of the run, which is damaged or of another version, as one line."""
+    caught: tuple[type[Exception], ...] = (InputError, *errors)
+    try:
+        yield
+    except caught as error:
         made, here = results.get("versions", {}).get("vaelab"), vaelab.__version__
         whose = "" if made == here else f"was made by vaelab {made}, this is {here}: it "
         raise InputError(
             f"{directory} {whose}cannot be opened: its files do not describe a model with its weights "
             f"({type(error).__name__}: {one_line(error)[:200]})"
         ) from error
-    if reads_data:
-        _read_data(directory, data, results["data"])
-    return module.eval(), data
+
+
+def _read_composition(path: Path) -> dict:
+    """The configuration of a run, of today's or an older version."""
+    config = migrate(read_config(path))
+    if missing := [name for name in SECTIONS if name not in config]:
+        raise InputError(f"{path} lacks {', '.join(missing)}")
+    return config
 
 
 def _read_data(directory: Path, data: ImageDataModule, there: dict) -> None:

@@ -1,4 +1,4 @@
-"""Configurations of runs that older versions made, in today's words. ImportanceWeights and results need no change."""
+"""Configurations of runs that older versions made, with today's class names. Weights and results need no change."""
 
 from collections.abc import Mapping
 
@@ -44,6 +44,15 @@ MOVED = {
 }
 # Its networks were functions, each with its options bound; today a network is an object that builds both.
 NETWORKS = {old for old in MOVED if old.startswith("vaelab.networks.")}
+# Its image sets were one class with an option ``name``; today each is a class.
+IMAGE_SETS = {
+    "mnist": "vaelab.data.mnist.MNIST",
+    "fashion_mnist": "vaelab.data.mnist.FashionMNIST",
+    "kmnist": "vaelab.data.mnist.KMNIST",
+    "emnist": "vaelab.data.mnist.EMNIST",
+    "mnist5k": "vaelab.data.packaged.MNIST5k",
+    "uci_digits": "vaelab.data.packaged.UCIDigits",
+}
 
 
 def migrate(config: Mapping[str, object]) -> dict:
@@ -60,4 +69,6 @@ def _migrated(value: object) -> object:
         node.pop("_partial_", None)
     if old in MOVED:
         node["_target_"] = MOVED[old]
+    if old == "vaelab.data.ImageData":
+        node["_target_"] = IMAGE_SETS[str(node.pop("name"))]
     return node

@@ -1,23 +1,26 @@
 """What the options of a run mean for each other: which of them change the training, and how two runs differ.
 
-The lists below are the only ones of their kind. A name that ends with a dot stands for all options below it.
+The lists below are the only ones of their kind. A name that ends with a dot stands for a section: all options below
+it and the group of that name.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vaelab.errors import InputError
+from vaelab.evaluation.settings import NAMES
 
 # Groups that results.json names one by one.
 GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")
 
-# Options that change neither the weights nor a metric.
-COSMETIC = (
-    "name", "ckpt", "data.root", "pictures.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
-)  # fmt: skip
+# Options that change neither the weights nor a metric, whatever their values.
+INERT = ("name", "pictures.", "hydra.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk")
+# The same data or checkpoint may lie at two paths; whether they are the same is checked where they are read.
+COSMETIC = (*INERT, "ckpt", "data.root")
 # Options that change what is measured, and where a run is computed, but not what is trained.
-MEASURING = (
-    "evaluation.nll_samples", "evaluation.prior_samples", "evaluation.active_variance", "evaluation.aggregate_images",
-)  # fmt: skip
+MEASURING = tuple(f"evaluation.{setting}" for setting in NAMES)
 PLACEMENT = ("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile")
 NOT_TRAINING = (*COSMETIC, *MEASURING, *PLACEMENT)
 
@@ -27,13 +30,31 @@ STRUCTURE = ("latent", "network", "posterior", "likelihood", "prior", "model", "
 RATES = ("lr", "adam_lr")
 
 
-def is_among(option: str, names: Sequence[str]) -> bool:
-    """Whether ``option`` is one of ``names``, or below one that ends with a dot.
+def to_plain_dict(config: DictConfig | ListConfig) -> dict:
+    """``config`` as plain values, with its interpolations resolved.
 
-    >>> is_among("pictures.every", COSMETIC), is_among("seed", COSMETIC)
-    (True, False)
+    **Raises**
+        InputError: it is a list.
     """
-    return any(option == name or (name.endswith(".") and option.startswith(name)) for name in names)
+    content = OmegaConf.to_container(config, resolve=True)
+    if not isinstance(content, dict):
+        raise InputError(f"expected options with names, got {str(content)[:50]!r}")
+    return content
+
+
+def read_config(path: Path) -> dict:
+    """The configuration in the YAML file ``path``, as plain values."""
+    return to_plain_dict(OmegaConf.load(path))
+
+
+def is_among(option: str, names: Sequence[str]) -> bool:
+    """Whether ``option`` is one of ``names``, or belongs to one that ends with a dot.
+
+    >>> is_among("pictures.every", COSMETIC), is_among("hydra/launcher", COSMETIC), is_among("seed", COSMETIC)
+    (True, True, False)
+    """
+    path = f"{option.replace('/', '.')}."
+    return option in names or any(name.endswith(".") and path.startswith(name) for name in names)
 
 
 def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import TypeVar
 
 import torch
 from hydra.errors import InstantiationException
@@ -12,15 +13,39 @@ from hydra.utils import instantiate
 from vaelab.errors import InputError, VaelabError, one_line
 
 LIBRARIES = ("torch", "lightning")
+Made = TypeVar("Made")
 
 
-def make_piece(where: str, config: Mapping[str, object]) -> object:
-    """The object that ``config`` describes; ``where`` is its place on the command line, such as ``prior``.
+def make_piece(where: str, config: Mapping[str, object], contract: type[Made]) -> Made:
+    """The object that ``config`` describes.
+
+    **Arguments**
+        where: its place on the command line, such as ``prior``.
+        contract: the class that it must be an instance of.
 
     **Raises**
-        InputError: a class does not exist, an option does not belong to it, or its value is wrong. An exception of
-            another type, from inside a class, is a bug there and is raised as it is, with the piece in a note.
+        InputError: a class does not exist, an option does not belong to it, its value is wrong, or what it makes does
+            not keep ``contract``. An exception of another type, from inside a class, is a bug there: it is raised as
+            it is, with the piece in a note.
     """
+    made = _make(where, config)
+    if not isinstance(made, contract):
+        raise InputError(
+            f"{where}._target_={config.get('_target_')} must make a {contract.__module__}.{contract.__qualname__}, "
+            f"got {type(made).__name__}"
+        )
+    return made
+
+
+def make_factory(where: str, config: Mapping[str, object]) -> Callable:
+    """The function that ``config`` describes by ``_partial_: true``, such as an optimizer that lacks its parameters."""
+    made = _make(where, config)
+    if not callable(made):
+        raise InputError(f"{where} must be a function of what it lacks: set {where}._partial_=true")
+    return made
+
+
+def _make(where: str, config: Mapping[str, object]) -> object:
     _check_targets(where, config)
     try:
         return instantiate(config, _convert_="all")
@@ -29,23 +54,36 @@ def make_piece(where: str, config: Mapping[str, object]) -> object:
         if cause is None:
             raise InputError(f"{where}: {one_line(error)}") from error
         if not isinstance(cause, VaelabError):
-            note_piece(cause, f"{where} ({config.get('_target_')})")
+            note_piece(cause, _innermost_piece(where, config, str(error)))
         raise cause from None
 
 
-def call_library(where: str, function: Callable, *arguments: object, **options: object) -> object:
+def _innermost_piece(where: str, config: Mapping[str, object], message: str) -> str:
+    """Where the constructor that failed stands, by Hydra's message, which ends with ``full_key: posterior.network``."""
+    inner = message.partition("full_key: ")[2].strip()
+    node: object = config
+    for name in inner.split(".") if inner else ():
+        node = node.get(name) if isinstance(node, Mapping) else None
+    target = (node if isinstance(node, Mapping) else config).get("_target_")
+    return f"{where}.{inner} ({target})" if inner else f"{where} ({target})"
+
+
+def call_library(where: str, function: Callable[..., Made], *arguments: object, **options: object) -> Made:
     """Call a library's constructor with nothing but the user's options: what it rejects is the user's input."""
     try:
         return function(*arguments, **options)
     except (TypeError, ValueError) as error:
         if isinstance(error, VaelabError) or not _is_of_library(function):
             raise
-        raise InputError(f"{where} does not take these options: {one_line(error)}") from error
+        fixed = function.keywords if isinstance(function, functools.partial) else {}
+        taken = ", ".join(f"{name}={value}" for name, value in fixed.items()) or "these options"
+        raise InputError(f"{where} does not take {taken}: {one_line(error)}") from error
 
 
 def note_piece(error: BaseException, piece: str) -> None:
     """Say in a note of ``error`` in which piece it arose; notes are printed below the traceback."""
-    error.__notes__ = [*getattr(error, "__notes__", ()), f"in {piece}"]  # BaseException.add_note is Python 3.11's
+    # BaseException.add_note is Python 3.11's.
+    error.__notes__ = [*getattr(error, "__notes__", ()), f"in {piece}"]  # type: ignore[attr-defined]
 
 
 def _is_of_library(function: Callable) -> bool:

@@ -9,17 +9,20 @@ from vaelab import hardware, rng
 from vaelab.checks import one_of, whole
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
+from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import PARTS
+from vaelab.models.contracts import Model, Objective, Schedule
 from vaelab.runs import ranks
 from vaelab.runs.options import evaluation_parts
-from vaelab.runs.pieces import make_optimizer, make_piece
+from vaelab.runs.pieces import make_factory, make_optimizer, make_piece
 from vaelab.runs.resume import find_resume_point
 from vaelab.runs.run import Components, Run
 from vaelab.runs.trainer import make_trainer
 from vaelab.runs.trial import check_contracts, check_image_shape, check_labels
 from vaelab.training.module import VAEModule
 
-PIECES = ("model", "loss", "beta", "optimizer", "lr")
+# Options of the evaluation that the test needs; a run of an older version may lack some of them.
+TESTING = ("nll_samples", "prior_samples", "chunk", "active_variance")
 
 
 def check_options(config: dict) -> None:
@@ -32,7 +35,7 @@ def check_options(config: dict) -> None:
     one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
     for part in evaluation_parts(config):
         one_of("evaluation.parts", part, PARTS)
-    whole("evaluation.aggregate_images", evaluation["aggregate_images"], 2)
+    Settings.of_run(evaluation)
     hardware.check_accelerator(trainer["accelerator"])
     hardware.check_compile(trainer["compile"])
     if trainer.get("fast_dev_run"):
@@ -80,7 +83,7 @@ def _check_shares(data: ImageDataModule, processes: int) -> None:
 
 def make_data(config: dict) -> ImageDataModule:
     """The data module, its images not read yet."""
-    return make_piece("data", config["data"])
+    return make_piece("data", config["data"], ImageDataModule)
 
 
 def load_data(config: dict) -> ImageDataModule:
@@ -97,14 +100,13 @@ def make_module(config: dict) -> VAEModule:
     evaluation, seed = config["evaluation"], config["seed"]
     torch.manual_seed(rng.mix(seed, rng.INIT))
     module = VAEModule(
-        *(make_piece(name, config[name]) for name in PIECES),
+        make_piece("model", config["model"], Model),
+        make_piece("loss", config["loss"], Objective),
+        make_piece("beta", config["beta"], Schedule),
+        make_factory("optimizer", config["optimizer"]),
+        make_piece("lr", config["lr"], Schedule),
         seed=seed,
-        # A run of an older version may lack some of them.
-        **{
-            name: evaluation[name]
-            for name in ("nll_samples", "prior_samples", "chunk", "active_variance")
-            if name in evaluation
-        },
+        **{name: evaluation[name] for name in TESTING if name in evaluation},
         config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
     )
     make_optimizer(module.optimizer, list(module.model.parameters()))  # finds wrong options before the data are read

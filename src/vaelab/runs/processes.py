@@ -11,8 +11,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vaelab import hardware
-from vaelab.errors import Interrupted, RunFailed, VaelabError, describe_os_error
-from vaelab.files import write_json
+from vaelab.errors import Interrupted, RunFailed, describe_os_error
 from vaelab.runs import ranks, summary
 from vaelab.runs.console import log_to_console
 from vaelab.runs.directory import check_free, claim, write_composition
@@ -22,7 +21,6 @@ from vaelab.runs.prepare import prepare
 from vaelab.runs.results import RESULTS, read_results, read_state
 from vaelab.runs.resume import how_to_go_on, resume_or_restart
 from vaelab.runs.run import Components, Run
-from vaelab.runs.tracebacks import shortened
 
 
 def launch(run: Run) -> None:
@@ -59,7 +57,7 @@ def _prepare_and_claim(run: Run) -> Components:
     except Exception as error:
         if run.multirun:  # the other jobs go on; results.json says why this one is missing
             with suppress(OSError):  # the first error is the one to report
-                write_json(run.directory / RESULTS, summary.failure(run, error))
+                summary.write_failure(run, error)
         raise
     return components
 
@@ -94,19 +92,20 @@ def launch_processes(run: Run, processes: int) -> None:
     except ChildFailedError as error:
         if not (run.directory / RESULTS).exists():  # they were killed, and had no time to say why
             raise RunFailed(f"the processes of {run.directory} ended early; {how_to_go_on(run)}") from error
-        raise RunFailed(read_results(run.directory).get("error", "see train.log")) from error
+        results = read_results(run.directory)
+        if "traceback" in results:
+            print(results["traceback"], file=sys.stderr)
+        raise RunFailed(results.get("error", "see train.log")) from error
 
 
 def execute_in_worker(run: Run) -> None:
-    """What each process does; the launching process reports errors, but for a bug's traceback, which is printed here."""
+    """What each process does; the launching process prints its error, which results.json carries."""
     log_to_console(quiet=run.multirun)
     try:
         components = prepare(run)
         assert components.trainer is not None  # a worker makes its own
         execute(run, components, components.trainer)
     except Exception as error:
-        if ranks.is_first():
-            write_json(run.directory / RESULTS, summary.failure(run, error))
-            if not isinstance(error, (VaelabError, OSError)):
-                print(shortened(error), file=sys.stderr)
+        with suppress(OSError):  # a full disk; the launching process says that this one ended
+            summary.write_failure(run, error)
         sys.exit(1)

@@ -23,7 +23,7 @@ EVALUATION_LOCK = f".{RESULTS}.lock"
 
 @dataclass
 class RunState:
-    """What lies in a run's directory.
+    """The state of a run's directory.
 
     **Attributes**
         results: of a run that completed or failed; None where none were written, or where the file is damaged.
@@ -38,7 +38,7 @@ class RunState:
 
 
 def read_state(directory: Path) -> RunState:
-    """What lies in ``directory``, whatever that is."""
+    """The state of ``directory``, which need not hold a run."""
     try:
         results = json.loads((directory / RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

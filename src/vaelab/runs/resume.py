@@ -5,13 +5,12 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vaelab.errors import InputError, one_line
 from vaelab.runs.directory import COMPOSED, LAST, check_free, clear_for_restart, keep_aside
-from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences
+from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences, read_config
 from vaelab.runs.results import RESULTS, read_state
 from vaelab.runs.run import ResumePoint, Run
 from vaelab.training.checkpoints import read_checkpoint
@@ -84,18 +83,18 @@ def resume_or_restart(run: Run) -> None:
     """For a job of a sweep: go on where it was cut off or failed, else start it again, with nothing lost.
 
     **Raises**
-        InputError: something else lies in its directory.
+        InputError: its directory holds something else.
     """
     last, composed = run.directory / LAST, run.directory / COMPOSED
     results = read_state(run.directory).results
     if results is not None and results.get("status") == "failed":
-        (run.directory / RESULTS).unlink()  # it is tried again, and would fail with the same words
+        (run.directory / RESULTS).unlink()  # the job is tried again
     if not composed.is_file():
         check_free(run.directory, resumes=False)
         clear_for_restart(run.directory)
         return
     try:
-        changed = differences(OmegaConf.to_container(OmegaConf.load(composed)), run.config, NOT_TRAINING)
+        changed = differences(read_config(composed), run.config, NOT_TRAINING)
         if last.is_file() and not changed:
             read_checkpoint(last)
     except (InputError, YAMLError, OmegaConfBaseException) as error:  # its files are damaged

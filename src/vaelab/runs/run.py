@@ -15,7 +15,7 @@ class Run:
 
     **Arguments**
         config: the composed configuration.
-        overrides: the words of the command line.
+        overrides: of the command line, such as ``latent=2``.
         choices: group -> member.
         directory: where its files go.
         multirun: whether it is a job of a sweep.

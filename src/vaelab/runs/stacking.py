@@ -79,8 +79,8 @@ def _train(stack: Stack) -> list[list[dict[str, float]]]:
         for row, loss in zip(rows, losses, strict=True):
             row.append({"epoch": epoch + 1, "step": stack.step, "loss/train": loss})
         pace = (time.monotonic() - began) / (epoch + 1)
-        told = [loss for loss in losses if math.isfinite(loss)] or losses
-        print(f"epoch {epoch + 1:3d}/{stack.epochs}  {len(rows)} runs  loss {min(told):.2f} to {max(told):.2f}  "
+        finite = [loss for loss in losses if math.isfinite(loss)] or losses
+        print(f"epoch {epoch + 1:3d}/{stack.epochs}  {len(rows)} runs  loss {min(finite):.2f} to {max(finite):.2f}  "
               f"{pace:.2f} s/epoch", flush=True)  # fmt: skip
     return rows
 
@@ -88,7 +88,7 @@ def _train(stack: Stack) -> list[list[dict[str, float]]]:
 def _save(run: Run, rows: list[dict[str, float]], checkpoint: dict) -> None:
     has_finite_loss = all(math.isfinite(row["loss/train"]) for row in rows)
     if not has_finite_loss or not all(weight.isfinite().all() for weight in checkpoint["state_dict"].values()):
-        print(f"{run.directory.name}: diverged, so it is not saved, but trained alone")
+        print(f"{run.directory.name}: diverged, so it is not saved; train.py -m trains it alone")
         return
     claim(run.directory, resumes=True)
     table = io.StringIO()

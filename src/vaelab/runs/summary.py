@@ -1,4 +1,4 @@
-"""What a run says of itself: in results.json, in TensorBoard's HParams, and to the user at its start and end."""
+"""What describes a run: its entries in results.json and in TensorBoard's HParams, and its lines in the terminal."""
 
 import logging
 import os
@@ -9,15 +9,18 @@ from rich.console import Console
 from rich.table import Table
 
 from vaelab import hardware
-from vaelab.errors import RunFailed, describe_os_error, one_line
+from vaelab.errors import RunFailed, VaelabError, describe_os_error, summarize
 from vaelab.evaluation.metrics import METRICS
 from vaelab.files import write_json
+from vaelab.locks import locked
 from vaelab.runs import ranks
 from vaelab.runs.console import SUMMARY
 from vaelab.runs.directory import FIGURES
 from vaelab.runs.options import GROUPS, flatten
-from vaelab.runs.results import RESULTS, commit
+from vaelab.runs.results import EVALUATION_LOCK, RESULTS, commit
 from vaelab.runs.run import Components, Run
+from vaelab.runs.tracebacks import report_of
+from vaelab.training.loggers import TensorBoardFiles
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ GREY_PIXELS = (
 
 
 def identity(run: Run) -> dict[str, object]:
-    """What a run is, as far as its configuration says it."""
+    """The entries of results.json that follow from the configuration alone."""
     config = run.config
     return {
         "name": config["name"],
@@ -48,12 +51,27 @@ def identity(run: Run) -> dict[str, object]:
 
 
 def failure(run: Run, error: BaseException) -> dict[str, object]:
-    """results.json of a run that failed."""
-    return {"status": "failed", "error": one_line(error) or type(error).__name__, **identity(run)}
+    """results.json of a run that failed; that of a bug holds the traceback too."""
+    is_bug = not isinstance(error, (VaelabError, OSError))
+    bug = {"traceback": report_of(error)} if is_bug else {}
+    return {"status": "failed", "error": summarize(error), **bug, **identity(run)}
+
+
+def write_failure(run: Run, error: BaseException) -> None:
+    """Write results.json of a run that failed.
+
+    Of several processes the first to fail knows the reason; the others fail because they lose it.
+    """
+    if not ranks.is_worker():
+        write_json(run.directory / RESULTS, failure(run, error))
+        return
+    with locked(run.directory / EVALUATION_LOCK, wait=True):
+        if not (run.directory / RESULTS).exists():
+            write_json(run.directory / RESULTS, failure(run, error))
 
 
 def introduce(run: Run, components: Components) -> None:
-    """Say what is about to run."""
+    """Log the run's pieces, its data and its device before it trains."""
     data, config = components.data.describe(), run.config
     choices = ", ".join(f"{group} {run.choices.get(group)}" for group in GROUPS)
     _log_for_sweep(run, "resumes" if run.ckpt else "starts")
@@ -71,37 +89,37 @@ def introduce(run: Run, components: Components) -> None:
 
 
 def finish(run: Run, components: Components, results: dict) -> None:
-    """Write results.json, TensorBoard's HParams, and the table that the user sees at the end."""
+    """Write TensorBoard's HParams and results.json of a run that completed, and print its table."""
     if not ranks.is_first():
         return
-    if results["status"] == "completed":
-        _write_hyperparameters(run, components, results)
+    _write_hyperparameters(run, components, results)
     try:
         write_json(run.directory / RESULTS, results)
     except OSError as error:
         raise RunFailed(describe_os_error(error)) from error
-    if results["status"] == "completed":
-        _show(run, components, results)
+    _show(run, components, results)
 
 
 def hyperparameters(run: Run, results: dict) -> dict[str, bool | int | float | str]:
     """What TensorBoard's HParams tab lists: what the run is, and in a sweep every option that was named."""
-    told = {name: results[name] for name in (*GROUPS, "latent", "beta", "seed", "epochs")}
-    told |= {"data": results["data"]["name"], "optimizer": run.choices.get("optimizer")}
+    said = {name: results[name] for name in (*GROUPS, "latent", "beta", "seed", "epochs")}
+    said |= {"data": results["data"]["name"], "optimizer": run.choices.get("optimizer")}
     options = flatten(run.config)
-    told["lr"] = options.get("optimizer.lr")
+    said["lr"] = options.get("optimizer.lr")
     if run.multirun:  # in a single run they would hide the others
         named = {word.lstrip("+~").partition("=")[0] for word in run.overrides} - {"name", "ckpt"}
-        told |= {name: options[name] for name in sorted(named) if name in options}
-    return {name: value for name, value in told.items() if isinstance(value, (bool, int, float, str))}
+        said |= {name: options[name] for name in sorted(named) if name in options}
+    return {name: value for name, value in said.items() if isinstance(value, (bool, int, float, str))}
 
 
 def _write_hyperparameters(run: Run, components: Components, results: dict) -> None:
     trainer = components.trainer
     assert trainer is not None  # a run that completed had one
     metrics = {f"test/{name}": value for name, value in results["test"].items()}
-    trainer.logger.log_hyperparams(hyperparameters(run, results), metrics, step=trainer.global_step)
-    trainer.logger.experiment.flush()
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardFiles):
+            logger.log_hyperparams(hyperparameters(run, results), metrics, step=trainer.global_step)
+            logger.experiment.flush()
 
 
 def _show(run: Run, components: Components, results: dict) -> None:
@@ -127,13 +145,14 @@ def metrics_table(results: dict, likelihood: str | None) -> Table:
     table = Table(title=f"{data['test']:,} test images of {data['name']}", title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
+    table.add_column("unit")
     table.add_column("meaning", overflow="fold")
     if likelihood == "bernoulli" and data["binarize"] == "none":
         table.caption, table.caption_justify = GREY_PIXELS, "left"
     for name, metric in METRICS.items():
         if name in test and name != "loss":
             value = str(test[name]) if isinstance(test[name], int) else f"{test[name]:.3f}"
-            table.add_row(name, value, f"{metric.meaning}{f', {metric.unit}' if metric.unit else ''}")
+            table.add_row(name, value, metric.unit, metric.meaning)
     return table
 
 

@@ -1,17 +1,32 @@
 """The traceback of a bug, without the frames of Hydra and Lightning, and with the piece that it arose in."""
 
+import os
+import sysconfig
 import traceback
+from pathlib import Path
 from types import TracebackType
+
+from torch import nn
 
 from vaelab.models.contracts import Network, Objective, Piece, Schedule
 
 FRAMEWORKS = ("hydra", "omegaconf", "lightning", "lightning_fabric", "pytorch_lightning", "lightning_utilities")
 LAUNCHERS = ("joblib", "submitit", "ray", "hydra_plugins", "torch/distributed", "multiprocessing", "concurrent")
-HIDDEN = tuple(f"/{name}/" for name in (*FRAMEWORKS, *LAUNCHERS))
+MODULE_CALLS = "torch/nn/modules/module.py"  # two frames for each call of a module
+HIDDEN = (*(f"{name}/" for name in (*FRAMEWORKS, *LAUNCHERS)), MODULE_CALLS)
+STANDARD_LIBRARY = f"{Path(sysconfig.get_path('stdlib')).as_posix()}/"
+INSTALLED = ("/site-packages/", "/dist-packages/", STANDARD_LIBRARY)  # where libraries lie; the innermost first
+
+
+def report_of(error: BaseException) -> str:
+    """The traceback of a bug as it is shown: shortened, unless VAELAB_TRACEBACK=1 is set."""
+    if os.environ.get("VAELAB_TRACEBACK"):
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    return shortened(error)
 
 
 def shortened(error: BaseException) -> str:
-    """The traceback of ``error`` as Python prints it, but for the frames of the frameworks."""
+    """The traceback of ``error`` as Python prints it, but for the frames of the frameworks, and the piece."""
     report = traceback.TracebackException.from_exception(error, compact=True)
     part: traceback.TracebackException | None = report
     while part is not None:
@@ -19,24 +34,35 @@ def shortened(error: BaseException) -> str:
         part.stack = traceback.StackSummary.from_list(kept or part.stack[-1:])
         part = part.__cause__ or (None if part.__suppress_context__ else part.__context__)
     lines = "".join(report.format()).rstrip()
-    notes = list(getattr(error, "__notes__", ()))
-    if notes:
-        return lines if notes[0] in lines else "\n".join([lines, *notes])  # Python 3.10 does not print notes
+    # Python 3.10 does not print notes.
+    below = [note for note in getattr(error, "__notes__", ()) if note not in lines]
     piece = piece_of(error.__traceback__)
-    return lines if piece is None else f"{lines}\nin the piece {piece}"
+    if piece is not None:
+        below.append(f"in the piece {piece}")
+    return "\n".join([lines, *below])
 
 
 def _is_hidden(filename: str) -> bool:
     path = filename.replace("\\", "/")
-    return "/vaelab/" not in path.rpartition("site-packages")[2] and any(name in path for name in HIDDEN)
+    for folder in INSTALLED:
+        if folder in path:
+            return path.rpartition(folder)[2].startswith(HIDDEN)
+    return False
 
 
 def piece_of(trace: TracebackType | None) -> str | None:
-    """The innermost piece whose method was running: its class, and where that is defined."""
+    """The innermost piece whose method was running: its class, with the module that defines it."""
     found = None
     while trace is not None:
         owner = trace.tb_frame.f_locals.get("self")
-        if isinstance(owner, (Piece, Objective, Schedule, Network)):
+        if _is_piece(owner):
             found = f"{type(owner).__module__}.{type(owner).__qualname__}"
         trace = trace.tb_next
     return found
+
+
+def _is_piece(owner: object) -> bool:
+    """Whether ``owner`` is a piece of a model, or a module that a network is built of and no library has."""
+    if isinstance(owner, (Piece, Objective, Schedule, Network)):
+        return True
+    return isinstance(owner, nn.Module) and type(owner).__module__.split(".")[0] not in ("torch", "lightning", "vaelab")

@@ -3,7 +3,9 @@
 import logging
 
 from lightning import Callback, Trainer
+from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vaelab import hardware
@@ -12,10 +14,10 @@ from vaelab.errors import InputError, one_line
 from vaelab.runs import ranks
 from vaelab.runs.pieces import call_library
 from vaelab.runs.run import ResumePoint, Run
-from vaelab.training.callbacks import AveragedWeights, PlotCallback, SaveMetrics
+from vaelab.training.callbacks import PlotCallback, SaveMetrics
 from vaelab.training.checkpoints import AtomicCheckpointIO, checkpoint_callbacks
-from vaelab.training.lightning_internals import Bfloat16Products, drop_idle_hooks
-from vaelab.training.loggers import MetricsCSV, TensorBoardFiles
+from vaelab.training.lightning_internals import AveragedWeights, Bfloat16Products, MetricsCSV
+from vaelab.training.loggers import TensorBoardFiles
 from vaelab.training.module import VAEModule
 from vaelab.training.progress import ProgressReporter
 
@@ -30,7 +32,7 @@ def make_trainer(options: dict, run: Run, module: VAEModule, data: ImageDataModu
         logging.getLogger(name).setLevel(logging.ERROR)
     # Named, because Lightning would otherwise take a job that Slurm started for one process of a larger run.
     environment = TorchElasticEnvironment() if ranks.is_worker() else LightningEnvironment()
-    plugins = [AtomicCheckpointIO(), environment]
+    plugins: list[Precision | ClusterEnvironment | CheckpointIO] = [AtomicCheckpointIO(), environment]
     options = {name: value for name, value in options.items() if name != "compile"}  # done before
     precision = hardware.resolve_precision(options.pop("precision"), options["accelerator"])
     if precision == "bf16-mixed":
@@ -40,7 +42,6 @@ def make_trainer(options: dict, run: Run, module: VAEModule, data: ImageDataModu
     tensorboard = TensorBoardFiles(run.directory, resumed.step, module.model.has_bound)
     metrics = MetricsCSV(run.directory, resumed.step)
     callbacks = _callbacks(run, module, data, tensorboard, metrics)
-    drop_idle_hooks([module, *callbacks])
     try:
         return call_library(
             "trainer",
@@ -68,8 +69,8 @@ def _callbacks(
     decay = run.config["evaluation"]["ema"]
     return [
         ProgressReporter(bar=not run.side_by_side),
+        SaveMetrics(metrics),  # before the plots, one of which reads the file
         PlotCallback(run.directory, tensorboard, title, **run.config["pictures"]),
-        SaveMetrics(metrics),
         *checkpoint_callbacks(run.directory, module.criterion, data.val > 0),
         *([] if decay is None else [AveragedWeights(decay)]),
     ]

@@ -6,7 +6,7 @@ from torch.distributions import Distribution
 
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
-from vaelab.models.contracts import Model
+from vaelab.models.contracts import Model, Objective, Piece, Posterior
 from vaelab.models.distributions import factors
 from vaelab.runs.options import flatten
 from vaelab.training.module import VAEModule
@@ -18,7 +18,7 @@ def check_image_shape(config: dict, data: ImageDataModule) -> None:
     """Raise an InputError where an option gives a network, a prior or a model another image shape than the data's."""
     shape = list(data.sets["train"].images.shape[1:])
     options = flatten(config).items()
-    wrong = [(option, value) for option, value in options if option.endswith(".image") and list(value) != shape]
+    wrong = [(option, value) for option, value in options if option.endswith(".image") and value != shape]
     if wrong:
         option, value = min(wrong, key=lambda pair: pair[0].count("."))
         raise InputError(f"{option}={value} is not the shape of the images of {data.name}: take {option}={shape}")
@@ -35,38 +35,60 @@ def check_labels(model: Model, data: ImageDataModule) -> None:
 
 
 def check_contracts(module: VAEModule, data: ImageDataModule) -> None:
-    """Run the model and its objective once, and raise an InputError where a shape breaks a contract."""
+    """Run the model and its objective once, and raise an InputError where what a piece returns breaks its contract."""
     train = data.sets["train"]
     x, labels = train[torch.arange(min(IMAGES, len(train)))]
     x = data.scale(x)
     model = module.model.given(labels)
-    inference = model(x, module.objective.samples)
     if model.posterior is not None:
-        _check(model.posterior, "q(z|x)", inference.q, x.shape[:1], inference.p.event_shape)
-        _check(model.prior, "p(z)", inference.p, Size(), inference.q.event_shape)
-        _check(model.likelihood, "p(x|z)", inference.px, inference.z.shape[:-1], x.shape[1:])
-    elif inference.px.event_shape != x.shape[1:]:
-        _check(model.likelihood, "p(x|z)", inference.px, inference.px.batch_shape, x.shape[1:])
+        _check_pieces(model, model.posterior, x)
+    inference, loss = module.infer((x, labels), 0)
+    _check_distribution(model.likelihood, "p(x|z)", inference.px, inference.px.batch_shape, x.shape[1:])
     if model.has_kl_per_latent:
         factors(inference.q), factors(inference.p)
-    _, loss = module.infer((x, labels), 0)
-    _check_tensor(f"{type(module.objective).__name__}.__call__", loss, x.shape[:1])
+    _check_loss(module.objective, loss, x.shape[:1])
 
 
-def _check(piece: object, letter: str, made: Distribution, batch: Size, event: Size) -> None:
+def _check_pieces(model: Model, posterior: Posterior, x: Tensor) -> None:
+    """Call posterior, prior and likelihood one after the other, so that the first wrong one is named."""
+    q, p = model.encode(x), model.prior_distribution()
+    _check_distribution(posterior, "q(z|x)", q, x.shape[:1])
+    _check_distribution(model.prior, "p(z)", p, Size())
+    if q.event_shape != p.event_shape:
+        raise InputError(
+            f"q(z|x) of {_name(posterior)} has the event shape {tuple(q.event_shape)}, and p(z) of "
+            f"{_name(model.prior)} {tuple(p.event_shape)}: give both the same number of latents"
+        )
+    z = q.rsample((IMAGES,))
+    _check_distribution(model.likelihood, "p(x|z)", model.decode(z), z.shape[:-1], x.shape[1:])
+
+
+def _check_distribution(piece: Piece, letter: str, made: Distribution, batch: Size, event: Size | None = None) -> None:
     if not isinstance(made, Distribution):
         raise InputError(
-            f"{type(piece).__name__}.forward must return {letter} as a torch.distributions.Distribution, "
+            f"{_name(piece)}.forward must return {letter} as a torch.distributions.Distribution, "
             f"got {type(made).__name__}"
         )
-    if made.batch_shape != batch or made.event_shape != event:
+    if made.batch_shape != batch:
         raise InputError(
-            f"{type(piece).__name__}.forward must return {letter} with batch shape {tuple(batch)} and event shape "
-            f"{tuple(event)}, got {tuple(made.batch_shape)} and {tuple(made.event_shape)}"
+            f"{_name(piece)}.forward must return {letter} with the batch shape {tuple(batch)}, "
+            f"got {tuple(made.batch_shape)}"
+        )
+    if event is not None and made.event_shape != event:
+        raise InputError(
+            f"{_name(piece)}.forward must return {letter} with the event shape {tuple(event)}, "
+            f"got {tuple(made.event_shape)}"
         )
 
 
-def _check_tensor(method: str, made: object, shape: Size) -> None:
-    if not isinstance(made, Tensor) or made.shape != shape:
-        got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
-        raise InputError(f"{method} must return a tensor of shape {tuple(shape)}, got {got}")
+def _check_loss(objective: Objective, loss: object, shape: Size) -> None:
+    if not isinstance(loss, Tensor) or loss.shape != shape:
+        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise InputError(
+            f"{_name(objective)}.__call__ must return a tensor of the shape {tuple(shape)}, a loss for each image, "
+            f"got {got}"
+        )
+
+
+def _name(piece: object) -> str:
+    return f"{type(piece).__module__}.{type(piece).__qualname__}"

@@ -1,39 +1,138 @@
-"""jobs."""
+"""The jobs of a sweep: which directories they have, and what each was and reached."""
 
-import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from vaelab.errors import InputError
+from vaelab.evaluation.metrics import METRICS
 from vaelab.locks import is_locked
-from vaelab.runs.directory import COMPOSED, LOCK
-from vaelab.runs.options import NOT_TRAINING, flatten, is_among
+from vaelab.runs.directory import COMPOSED, LOCK, OVERRIDES
+from vaelab.runs.migrate import migrate
+from vaelab.runs.options import INERT, NOT_TRAINING, flatten, is_among
 from vaelab.runs.results import RESULTS, read_state
 
-USED = 0.05  # nats of KL from which on a latent says something: the variance of its mean alone may be drift
-NO_AXIS = (
-    "name", "seed", "pictures", "hydra", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
-)  # fmt: skip
-# Of test images, which are drawn once whether or not the training's are drawn anew.
+USED = 0.05  # nats of KL from which a latent counts as used: below, the KL may be noise in the posterior's variance
+FIRST_VERSION = "0.1.0"  # of a run whose results do not name one
+# Test images are binarised once, whether or not the training images are drawn again in every epoch.
 PIXELS = {
     "none": "grey pixels", "threshold": "pixels cut at one half", "static": "drawn binary pixels",
     "dynamic": "drawn binary pixels",
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Job:
+    """One run of one seed.
+
+    **Attributes**
+        status: "completed" or "failed", as results.json says; "running", "cut off" or "damaged" where there is none.
+        results: the content of results.json, or what .hydra says of a run that has none yet.
+    """
+
+    sweep: Path
+    directory: Path
+    status: str
+    results: dict
+
+    @cached_property
+    def config(self) -> dict[str, object]:
+        """The configuration as dotted options, in today's words; empty where it is unknown."""
+        return flatten(migrate(self.results.get("config", {})))
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The member of each group of the configuration."""
+        return self.results.get("choices", {})
+
+    @property
+    def version(self) -> str:
+        return self.results.get("versions", {}).get("vaelab", FIRST_VERSION)
+
+    @cached_property
+    def overrides(self) -> dict[str, str]:
+        """The options that were given for this job and that may change its results, as typed."""
+        words = (word.lstrip("+~").partition("=") for word in self.results.get("overrides", []))
+        options = {name: value for name, _, value in words if is_axis(name)}
+        if Path(options.get("ckpt", "").strip("'\"")).parts[-3:-1] == (self.directory.name, "checkpoints"):
+            del options["ckpt"]  # it resumed from its own checkpoint
+        return options
+
+    @property
+    def training_options(self) -> dict[str, object]:
+        """Those options of the configuration that the weights depend on."""
+        return {option: value for option, value in self.config.items() if not is_among(option, NOT_TRAINING)}
+
+    def value(self, option: str) -> object:
+        """The value of ``option``: a group's member, a value of the configuration, else the word that was typed."""
+        if option == "ckpt":  # the configuration of a run that resumed names its own checkpoint
+            return self.overrides.get(option)
+        if option in self.choices:
+            return self.choices[option]
+        return self.config[option] if option in self.config else self.overrides.get(option)
+
+    def row(self) -> dict[str, object]:
+        """The columns of the table that do not depend on what was swept."""
+        results, validation = self.results, self.results.get("validation", {})
+        return {
+            "sweep": self.sweep.name,
+            "job": str(self.directory.relative_to(self.sweep)),
+            "directory": self.directory,
+            "status": self.status,
+            "error": results.get("error"),
+            "group": group_name(results) if self.status == "completed" else None,
+            "seed": results.get("seed", self.config.get("seed")),
+            "parameters": results.get("parameters"),
+            "tested_epoch": results.get("tested", {}).get("epoch"),
+            "commit": results.get("commit"),
+            "version": self.version,
+            **{f"validation_{name}": validation.get(name) for name in ("elbo", "distortion")},
+        }
+
+    def metrics(self) -> dict[str, object]:
+        """The metrics on the test images, without those whose definition has changed since."""
+        latents = self.results.get("evaluation", {}).get("latents", {})
+        found = dict(self.results.get("test", {}))
+        if "kl_per_latent" in latents:
+            found["used_units"] = sum(kl > USED for kl in latents["kl_per_latent"])
+        if "linear_kept" in latents:
+            found["linear_kept"] = latents["linear_kept"]
+        return {name: value for name, value in found.items() if is_comparable(name, self.version)}
+
+
+def is_comparable(metric: str, version: str) -> bool:
+    """Whether ``metric`` had today's definition in this ``version`` of vaelab."""
+    return metric not in METRICS or _order(version) >= _order(METRICS[metric].since)
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))
+
+
+def is_axis(option: str) -> bool:
+    """Whether jobs that differ in ``option`` are different configurations; seeds are averaged over."""
+    return option != "seed" and not is_among(option, INERT)
+
+
 def jobs_in(sweep: Path) -> Iterator[Path]:
-    """The directories of runs below ``sweep``, however deep."""
+    """The directories of runs below ``sweep``, at any depth.
+
+    **Raises**
+        InputError: ``sweep`` is no directory, or is itself a run.
+    """
     if not sweep.is_dir():
-        raise InputError(f"{sweep} is no directory; sweeps lie in outputs/sweeps/")
+        raise InputError(f"{sweep} is no directory; give a sweep's directory, such as outputs/sweeps/latent")
     for directory, folders, files in os.walk(sweep):
         if RESULTS in files or ".hydra" in folders or LOCK in files:
             if Path(directory) == sweep:
                 raise InputError(
-                    f"{sweep} is a single run; the report is of a sweep's directory, with a run in each folder"
+                    f"{sweep} is a single run; give the directory of a sweep, which has one folder per run"
                 )
             folders.clear()
             yield Path(directory)
@@ -41,81 +140,44 @@ def jobs_in(sweep: Path) -> Iterator[Path]:
             folders[:] = [folder for folder in folders if not folder.startswith(".")]
 
 
-def read_job(sweep: Path, directory: Path) -> tuple[dict, dict[str, object], dict[str, str]]:
-    """A job's row, its configuration as dotted options, and its choices of groups."""
-    cell = read_state(directory)
-    if cell.results is None:
-        status = "running" if is_locked(directory / LOCK) else "cut off"
-        if (directory / RESULTS).exists():
-            status = "damaged"
-        overrides, config, results = *_composition(directory), {}
-    else:
-        results = cell.results
-        status = results.get("status", "damaged")
-        overrides, config = results.get("overrides", []), results.get("config", {})
-        if not config:  # of a run from before results.json held it
-            _, config = _composition(directory)
-    choices = results.get("choices", {})
-    words = (word.lstrip("+~").partition("=") for word in overrides)
-    options = {name: value for name, _, value in words if not is_no_axis(name)}
-    if Path(options.get("ckpt", "").strip("'\"")).parts[-3:-1] == (directory.name, "checkpoints"):
-        del options["ckpt"]  # a job that went on by its own
-    validation = {f"validation_{name}": results.get("validation", {}).get(name) for name in ("elbo", "distortion")}
-    row = {
-        "sweep": sweep.name,
-        "job": str(directory.relative_to(sweep)),
-        "directory": directory,
-        "status": status,
-        "error": results.get("error"),
-        "kind": kind_of(results) if status == "completed" else None,
-        "seed": results.get("seed", config.get("seed")),
-        "parameters": results.get("parameters"),
-        "tested_epoch": results.get("tested", {}).get("epoch"),
-        "commit": results.get("commit"),
-        "options": options,
-        **validation,
-        "test": {**results.get("test", {}), **_units(results)},
-    }
-    return row, flatten(config), choices
+def read_job(sweep: Path, directory: Path) -> Job:
+    """The run in ``directory``, finished or not."""
+    results = read_state(directory).results
+    if results is not None:
+        if not results.get("config"):  # of a run from before results.json held it
+            results = {**results, "config": _composition(directory)["config"]}
+        return Job(sweep, directory, results.get("status", "damaged"), results)
+    status = "running" if is_locked(directory / LOCK) else "cut off"
+    if (directory / RESULTS).exists():
+        status = "damaged"
+    return Job(sweep, directory, status, _composition(directory))
 
 
-def _units(results: dict) -> dict[str, int]:
-    latents = results.get("evaluation", {}).get("latents", {})
-    found = {"used_units": sum(kl > USED for kl in latents["kl_per_latent"])} if "kl_per_latent" in latents else {}
-    return found | ({"linear_kept": latents["linear_kept"]} if "linear_kept" in latents else {})
-
-
-def _composition(directory: Path) -> tuple[list[str], dict]:
-    """What .hydra says of a run that has no results yet; nothing where that is damaged or not written yet."""
+def _composition(directory: Path) -> dict:
+    """Overrides and configuration of a run without results, by .hydra; empty where that is damaged or missing."""
     try:
         config = OmegaConf.to_container(OmegaConf.load(directory / COMPOSED))
-        overrides = OmegaConf.to_container(OmegaConf.load((directory / COMPOSED).with_name("overrides.yaml")))
+        overrides = OmegaConf.to_container(OmegaConf.load(directory / OVERRIDES))
     except (OSError, YAMLError):
-        return [], {}
-    return list(overrides), dict(config)
+        config, overrides = {}, []
+    return {
+        "config": config if isinstance(config, dict) else {},
+        "overrides": overrides if isinstance(overrides, list) else [],
+    }
 
 
-def composition(config: dict[str, object]) -> str:
-    """All that ``config`` says of how a run was trained, as one word; 1 and 1.0 are the same number."""
-    said = {option: value for option, value in config.items() if not is_among(option, NOT_TRAINING)}
-    numbers = {name: float(value) for name, value in said.items() if type(value) is int}
-    return json.dumps({**said, **numbers}, sort_keys=True, default=str)
-
-
-def is_no_axis(option: str) -> bool:
-    return any(option == name or option.startswith((f"{name}.", f"{name}/")) for name in NO_AXIS)
-
-
-def kind_of(results: dict) -> str:
-    """What the nats of a run are nats of: only within the same kind do they compare."""
+def group_name(results: Mapping) -> str:
+    """What the metrics of a run depend on besides the model: only where that is equal are they comparable."""
     data = results["data"]
-    pixels = PIXELS[data["binarize"]]
-    given = results.get("config", {}).get("model", {}).get("classes")
-    words = [str(results.get("likelihood")), pixels, f"{data['test']:,} test images of {data['name']}"]
-    return ", ".join([*words, "given their labels"] if given else words)
+    words = [
+        str(results.get("likelihood")),
+        PIXELS.get(data["binarize"], str(data["binarize"])),
+        f"{data['test']:,} test images of {data['name']}",
+    ]
+    is_conditional = results.get("config", {}).get("model", {}).get("classes")
+    return ", ".join([*words, "given their labels"] if is_conditional else words)
 
 
-def shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
+def as_text(value: object) -> str:
+    """The value of an option, or of a metric, in tables and plots."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,21 +1,21 @@
-"""names."""
+"""The names of the directories of jobs and sweeps: readable, valid on every file system, and never ambiguous."""
 
 import hashlib
 import json
 import re
 from collections.abc import Sequence
 
-LONGEST = 100  # characters of a directory's name; file systems take 143 (encrypted ones) to 255
-# Lower case alone, as some file systems know no other, and no end with a dot, which some cut off.
+LONGEST = 100  # characters of a directory's name; file systems allow 143 (encrypted ones) to 255
+# Lower case only, as some file systems ignore case, and no dot at the end, which some remove.
 PLAIN = re.compile(r"(?:[a-z0-9._+-]+=)?[a-z0-9._+-]*[a-z0-9_+-]")
-# What says least about a job comes last in its name, where a long one is cut.
+# Options that describe a job least come last in its name, which is cut at the end where it is too long.
 LAST_IN_A_NAME = ("accelerator", "data", "evaluation", "pictures", "trainer")
 
 
 def directory_name(overrides: Sequence[str]) -> str:
-    """The directory of the job that ``overrides`` make, whatever their order.
+    """The directory of the job with these ``overrides``, whatever their order.
 
-    Short plain words are the name as they are; of all others it is a readable part and a digest of the whole.
+    Short names of plain characters are used as they are. Every other name is a readable part and a digest of the whole.
 
     >>> directory_name(["latent=2", "beta.weight=0.5"])
     'beta.weight=0.5,latent=2'
@@ -26,13 +26,16 @@ def directory_name(overrides: Sequence[str]) -> str:
 
 
 def job_name(overrides: Sequence[str], seed: int, elsewhere: Sequence[str] = ()) -> str:
-    """The directory of a sweep's job within the sweep's; the options ``elsewhere`` are in the sweep's own name.
+    """The directory of a job within its sweep's directory.
+
+    **Arguments**
+        elsewhere: options that the sweep's own name contains.
 
     >>> job_name(["name=grid", "latent=2"], 0, ["name"])
     'latent=2,seed=0'
     """
     words = {word.split("=")[0]: word for word in overrides}
-    words.setdefault("seed", f"seed={seed}")  # more seeds later are then other cells
+    words.setdefault("seed", f"seed={seed}")  # further seeds later are further jobs
     return directory_name([word for option, word in words.items() if option not in elsewhere])
 
 
@@ -45,9 +48,9 @@ def _name(words: list[str]) -> str:
 
 
 def sweep_name(axes: Sequence[str], overrides: Sequence[str]) -> str:
-    """The directory of a sweep over the options ``axes`` with ``overrides`` fixed.
+    """The directory of a sweep over the options ``axes`` with the other ``overrides`` fixed.
 
-    It does not name the values nor the seed: a longer axis or more seeds add cells to the same sweep.
+    It contains neither the swept values nor the seed: further values and seeds add jobs to the same sweep.
 
     >>> sweep_name(["latent", "beta.weight", "seed"], ["epochs=5", "data=mnist5k"])
     'beta.weight+latent,data=mnist5k,epochs=5'

@@ -1,41 +1,84 @@
-"""ranking."""
+"""Which configurations are best, and whether their seeds show it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from scipy.stats import t as student
 
 from vaelab.evaluation.metrics import RANKED
-from vaelab.sweeps.table import Kind
+from vaelab.sweeps.table import ComparableGroup
 
 
-def front(cells: pd.DataFrame) -> pd.Series:
-    """Which cells no other beats in both rate and distortion: the Pareto front."""
-    ordered = cells.sort_values(["rate", "distortion"], kind="stable")
-    lowest_before = ordered["distortion"].cummin().shift(fill_value=float("inf"))
-    return (ordered["distortion"] < lowest_before).reindex(cells.index)
+@dataclass(frozen=True)
+class Best:
+    """The best configuration by one metric, and its distance to the second.
 
-
-def ranking(kind: Kind) -> list[dict[str, object]]:
-    """For each figure that cells are ranked by: the best cell, the next, and whether seeds can tell them apart.
-
-    They can where the means differ by more than Student's t says at 95 % for so few runs, the deviation of one seed
-    taken to be the same in both cells.
+    **Attributes**
+        by: the metric.
+        sd: the standard deviation of one seed; None with a single one.
+        next: the second configuration; None, as all below, where there is no other.
+        ahead: the difference of the two means.
+        jobs: how many the two configurations have together.
+        error: the standard error of ``ahead``.
+        is_significant: whether ``ahead`` differs from 0 at the 95 % level; None: one seed each cannot show it.
     """
-    rows = []
-    for name in RANKED:
-        order = kind.best(name)
+
+    by: str
+    configuration: str
+    mean: float
+    sd: float | None
+    seeds: int
+    next: str | None = None
+    ahead: float | None = None
+    jobs: int | None = None
+    error: float | None = None
+    is_significant: bool | None = None
+
+
+def pareto_front(configurations: pd.DataFrame) -> pd.Series:
+    """Which configurations no other beats in both rate and distortion."""
+    ordered = configurations.sort_values(["rate", "distortion"], kind="stable")
+    lowest_before = ordered["distortion"].cummin().shift(fill_value=float("inf"))
+    return (ordered["distortion"] < lowest_before).reindex(configurations.index)
+
+
+def ranking(group: ComparableGroup) -> list[Best]:
+    """The best configuration by each metric of ``RANKED`` that ``group`` has."""
+    return list(_ranking(group))
+
+
+def _ranking(group: ComparableGroup) -> Iterator[Best]:
+    for metric in RANKED:
+        order = group.best(metric)
         if order.empty:
             continue
         first = order.iloc[0]
-        row = {"by": name, "cell": kind.told(first), "mean": float(first[name]), "seeds": int(first[f"{name}_n"])}
-        row["sd"] = None if pd.isna(first[f"{name}_sd"]) else float(first[f"{name}_sd"])
+        deviation = first[f"{metric}_sd"]
+        best = Best(
+            metric, group.describe(first), float(first[metric]),
+            None if pd.isna(deviation) else float(deviation), int(first[f"{metric}_n"]),
+        )  # fmt: skip
         if len(order) > 1:
             second = order.iloc[1]
-            row |= {"next": kind.told(second), "ahead": float(abs(second[name] - first[name]))}
-            row |= {"runs": int(first[f"{name}_n"] + second[f"{name}_n"]), "error": None, "told_apart": None}
-            if (freedom := row["runs"] - 2) > 0:
-                squares = sum(cell[f"{name}_sd"] ** 2 * (cell[f"{name}_n"] - 1) for cell in (first, second)
-                              if cell[f"{name}_n"] > 1)  # fmt: skip
-                row["error"] = float((squares / freedom * (1 / first[f"{name}_n"] + 1 / second[f"{name}_n"])) ** 0.5)
-                row["told_apart"] = bool(row["ahead"] > student.ppf(0.975, freedom) * row["error"])
-        rows.append(row)
-    return rows
+            best = replace(compare(best, first, second), next=group.describe(second))
+        yield best
+
+
+def compare(best: Best, first: pd.Series, second: pd.Series) -> Best:
+    """Student's t-test of the difference between two configurations.
+
+        t = |mean₁ − mean₂| / error,   error² = s² (1/n₁ + 1/n₂),   s² = Σ_seeds (x − mean)² / (n₁ + n₂ − 2)
+
+    The variance of one seed is taken to be the same in both.
+    """
+    metric = best.by
+    counts = [int(row[f"{metric}_n"]) for row in (first, second)]
+    ahead, jobs = float(abs(second[metric] - first[metric])), sum(counts)
+    freedom = jobs - 2
+    if freedom <= 0:
+        return replace(best, ahead=ahead, jobs=jobs)
+    squares = sum(row[f"{metric}_sd"] ** 2 * (n - 1) for row, n in zip((first, second), counts, strict=True) if n > 1)
+    error = float((squares / freedom * sum(1 / n for n in counts)) ** 0.5)
+    is_significant = bool(ahead > student.ppf(0.975, freedom) * error)
+    return replace(best, ahead=ahead, jobs=jobs, error=error, is_significant=is_significant)

@@ -1,20 +1,25 @@
-"""Optimizers that torch.optim does not have ready: called with the parameters, like torch's own."""
+"""Optimizers that torch.optim lacks, and what is known of torch's own."""
 
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vaelab.checks import number
 
 
 class Muon(torch.optim.Optimizer):
-    """torch.optim.Muon on the matrices, Adam on the biases and whatever else has not two dimensions.
+    """torch.optim.Muon on the matrices, Adam on all other parameters.
 
-    Muon: An optimizer for hidden layers in neural networks (Jordan et al., 2024), with the scaling of Muon is
-    Scalable for LLM Training (Liu et al., 2025), by which a step has the size of one of Adam's.
+    Both share this object's ``param_groups``, so a schedule of the learning rate reaches both.
 
-    The two parts share this object's ``param_groups``, so a schedule of the learning rate reaches both.
+    **References**
+        Muon: An optimizer for hidden layers in neural networks (Jordan et al., 2024).
+        Muon is Scalable for LLM Training (Liu et al., 2025), for the scale, by which a step is as large as Adam's.
+
+    **Arguments**
+        lr, momentum, weight_decay: Muon's.
+        adam_lr: Adam's learning rate.
     """
 
     def __init__(
@@ -49,7 +54,8 @@ class Muon(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step of both; torch declares two signatures for the two cases."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -65,3 +71,8 @@ class Muon(torch.optim.Optimizer):
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share_groups()
+
+
+def is_linear_in_rate(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a step is the learning rate times a direction that does not depend on it, for each weight by itself."""
+    return type(optimizer) in (torch.optim.Adam, torch.optim.AdamW, torch.optim.Adamax)

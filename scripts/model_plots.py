@@ -1,10 +1,12 @@
-"""What docs/ladder.md shows of finished runs: a small picture of each, and the rows of its table.
+"""A small plot of each of some finished runs, and the rows of a table about them, for the documentation.
 
-python scripts/ladder.py outputs/runs/pca outputs/runs/vae --to docs/ladder
+python scripts/model_plots.py outputs/runs/pca outputs/runs/vae --to plots
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -18,53 +20,57 @@ from vaelab.runs.results import read_results
 from vaelab.training.module import VAEModule
 
 COLUMNS = 8
-GREYS = 16  # of the pictures: a tenth of the bytes
-BETWEEN = (0, 2)  # the test images that codes are interpolated between
+GREYS = 16  # grey values in a plot, which make the file ten times smaller
+ENDS = (0, 2)  # the test images that the interpolation leads between
+HEAD = "| run | overrides | latent | squared error | elbo | nll | posterior σ |\n|---|---|---|---|---|---|---|"
 
 
-def picture(experiment: VAEModule, data: ImageDataModule, title: str) -> Image.Image:
-    """Originals, reconstructions, an interpolation between two codes, and two rows from the prior."""
-    model = experiment.model
+def model_plot(module: VAEModule, data: ImageDataModule, title: str) -> Image.Image:
+    """Test images, their reconstructions, an interpolation, and two rows of samples.
+
+    A conditional model has no interpolation, and its samples have one z and the labels 0, 1, ...
+    """
+    model = module.model
     images, labels = data.sets["test"][torch.arange(COLUMNS)]
     originals = data.scale(images)
-    with torch.no_grad(), rng.fixed_noise(torch.device("cpu"), experiment.seed, rng.PLOTS):
+    with torch.no_grad(), rng.fixed_noise(torch.device("cpu"), module.seed, rng.PLOTS):
         given = model.given(labels)
         rows = {"original": originals, "reconstruction": given.reconstruct(given.encode(originals))}
         if model.has_continuous_latents and model.classes is None:
-            first, last = model.encode(originals[list(BETWEEN)]).mean
+            first, last = model.encode(originals[list(ENDS)]).mean
             rows["interpolation"] = model.decode(latent_paths.linear(first, last, COLUMNS)).mean
-        for row in ("samples", " "):
+        for row in ("samples", "more samples"):
             z = model.sample_latents(COLUMNS)
-            if model.classes is not None:  # the same code with one label after the other
+            if model.classes is not None:
                 z, labels = z[:1].expand_as(z), torch.arange(COLUMNS) % model.classes
             rows[row] = model.given(labels).decode(z).mean
     drawn = Image.fromarray(style.pixels(image_grids.labelled_rows(rows, title)))
     return drawn.convert("L").quantize(GREYS)
 
 
-def row(name: str, results: dict) -> str:
-    """One line of what was printed: the run, its words, latent, squared error, ELBO, nll, the posterior's spread."""
+def table_row(name: str, results: Mapping[str, Any]) -> str:
+    """One line of the table: the run, its overrides, its latents, and its metrics, as far as it has them."""
     test = results["test"]
     command = " ".join(word for word in results["overrides"] if not word.startswith(("name=", "hydra.")))
     nll = f"{test['nll']:.2f}" if "nll" in test else "n/a"
     elbo = f"{test['elbo']:.2f}" if "elbo" in test else "n/a"
     std = f"{test['posterior_std']:.2g}" if "posterior_std" in test else "n/a"
-    cells = [name, f"`{command}`", str(results["latent"]), f"{test['mse']:.2f}", elbo, nll, std]
-    return f"| {' | '.join(cells)} |"
+    entries = [name, f"`{command}`", str(results["latent"]), f"{test['mse']:.2f}", elbo, nll, std]
+    return f"| {' | '.join(entries)} |"
 
 
 def work() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="directories of finished runs")
-    parser.add_argument("--to", type=Path, required=True, help="the folder for the pictures, one <run>.png each")
+    parser.add_argument("--to", type=Path, required=True, help="the folder for the plots, one <run>.png each")
     arguments = parser.parse_args()
     arguments.to.mkdir(parents=True, exist_ok=True)
-    print("| run | overrides | latent | squared error | elbo | nll | posterior σ |\n|---|---|---|---|---|---|---|")
+    print(HEAD)
     for directory in arguments.runs:
         results = read_results(directory)
-        drawn = picture(*load_run(directory), directory.name)
+        drawn = model_plot(*load_run(directory), directory.name)
         drawn.save(arguments.to / f"{directory.name}.png", optimize=True)
-        print(row(directory.name, results), flush=True)
+        print(table_row(directory.name, results), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,145 @@
+"""A sweep's tables as documents: sweep.csv, sweep.json and sweep.md."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import pandas as pd
+
+from vaelab.evaluation.metrics import METRICS
+from vaelab.sweeps.jobs import as_text
+from vaelab.sweeps.ranking import Best, ranking
+from vaelab.sweeps.table import ComparableGroup, Sweep
+
+LONGEST_TABLE = 100  # rows in sweep.md; sweep.csv has all
+LONGEST_LIST = 20  # values of an option
+
+
+def as_csv(sweep: Sweep) -> str:
+    """A row per job: the swept options and every metric of its test."""
+    columns = ["sweep", "job", "status", "error", "group", *sweep.axes, "seed", "parameters", "tested_epoch"]
+    metrics = [name for name in sweep.jobs if str(name).startswith(("test_", "validation_"))]
+    return sweep.jobs[[*columns, *metrics]].to_csv(index=False)
+
+
+def as_json(sweep: Sweep) -> dict[str, object]:
+    """The configurations of each comparable group and the best of them, for programs."""
+    rest = sweep.jobs.loc[sweep.jobs["status"] != "completed", ["sweep", "job", "status", "error"]]
+    return {
+        "sweeps": [str(directory) for directory in sweep.directories],
+        "jobs": {"all": len(sweep.jobs), **sweep.counts},
+        "axes": {axis: sorted({as_text(value) for value in sweep.jobs[axis].dropna()}) for axis in sweep.axes},
+        "notes": sweep.notes,
+        "groups": [_group_as_json(group) for group in sweep.groups],
+        "failed": _records(rest),
+    }
+
+
+def _group_as_json(group: ComparableGroup) -> dict[str, object]:
+    chosen = group.chosen_by_validation()
+    return {
+        "group": group.name,
+        "axes": group.axes,
+        "best": [asdict(best) for best in ranking(group)],
+        "chosen_by_validation": None if chosen is None else group.describe(chosen),
+        "configurations": _records(group.configurations),
+    }
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, object]]:
+    return json.loads(table.to_json(orient="records"))
+
+
+def count_jobs(sweep: Sweep) -> str:
+    """``10 jobs, 9 completed, 1 failed``."""
+    by_status = ", ".join(f"{count} {status}" for status, count in sweep.counts.items())
+    return f"{len(sweep.jobs)} job{'s' * (len(sweep.jobs) != 1)}, {by_status}"
+
+
+def as_markdown(sweep: Sweep, plots: Mapping[str, Sequence[str]]) -> str:
+    """What was swept, and for each comparable group the best configurations, the plots and the table.
+
+    **Arguments**
+        plots: the plots of a group, by its name, as Markdown.
+    """
+    lines = [f"# {sweep.name}", "", f"{count_jobs(sweep)}."]
+    for axis in sweep.axes:
+        values = sweep.jobs[axis].drop_duplicates().dropna()
+        values = values.sort_values() if pd.api.types.is_numeric_dtype(values) else values
+        listed = ", ".join(as_text(value) for value in values[:LONGEST_LIST])
+        lines.append(f"- {axis}: {listed}{', …' if len(values) > LONGEST_LIST else ''}")
+    lines += ["", "Means over seeds ± the standard deviation of one seed; nats per test image at β = 1.", ""]
+    lines += [f"**{note}**\n" for note in sweep.notes]
+    for group in sweep.groups:
+        lines += [f"## {group.heading}", "", *_best_table(group)]
+        for plot in plots.get(group.name, []):
+            lines += [plot, ""]
+        lines += _configuration_table(group)
+    return "\n".join([*lines, *_unfinished_table(sweep)]).rstrip() + "\n"
+
+
+def _best_table(group: ComparableGroup) -> list[str]:
+    ranked = ranking(group)
+    if not ranked:
+        return []
+    lines = ["| best by | configuration | value | seeds | ahead of the next by |", "|---|---|---|---|---|"]
+    for best in ranked:
+        value = f"{best.mean:.2f}" + ("" if best.sd is None else f" ± {best.sd:.2f}")
+        entries = [best.by, best.configuration, value, best.seeds, _lead(best)]
+        lines.append(_row(entries))
+    chosen = group.chosen_by_validation()
+    if chosen is not None:
+        test = f"elbo {with_deviation(chosen, 'elbo')}, nll {with_deviation(chosen, 'nll')}"
+        lines += ["", f"The validation ELBO would choose {group.describe(chosen)}: {test} on the test images."]
+    return [*lines, ""]
+
+
+def _lead(best: Best) -> str:
+    if best.ahead is None:
+        return ""
+    lead = f"{best.ahead:.2f} ({best.next})"
+    if best.is_significant is None:
+        return f"{lead}; one seed each cannot show whether this is chance"
+    return lead if best.is_significant else f"{lead}, not significant with their {best.jobs} jobs"
+
+
+def _configuration_table(group: ComparableGroup) -> list[str]:
+    shown, lines = group.configurations, []
+    if len(shown) > LONGEST_TABLE:
+        by = "nll" if "nll" in group.metrics else group.metrics[0]
+        shown = group.best(by).head(LONGEST_TABLE)
+        lines += [
+            f"The best {LONGEST_TABLE} of {len(group.configurations)} configurations by {by}; sweep.csv has all.",
+            "",
+        ]
+    header = [*group.axes, *group.metrics, "seeds"]
+    lines += [_row(header), "|---" * len(header) + "|"]
+    for _, configuration in shown.astype(object).iterrows():
+        values = [as_text(configuration[axis]) for axis in group.axes]
+        values += [with_deviation(configuration, name) for name in group.metrics]
+        lines.append(_row([*values, configuration["seeds"]]))
+    return [*lines, ""]
+
+
+def _unfinished_table(sweep: Sweep) -> list[str]:
+    rest = sweep.jobs[sweep.jobs["status"] != "completed"]
+    if rest.empty:
+        return []
+    rows = [_row([job.job, job.status, job.error or ""]) for job in rest[:LONGEST_TABLE].itertuples()]
+    more = [f"and {len(rest) - LONGEST_TABLE} more, in sweep.csv"] if len(rest) > LONGEST_TABLE else []
+    return ["## Not completed", "", "| job | status | error |", "|---|---|---|", *rows, "", *more]
+
+
+def _row(entries: Sequence[object]) -> str:
+    """A row of a Markdown table."""
+    cells = (" ".join(str(entry).replace("|", r"\|").split()) for entry in entries)
+    return f"| {' | '.join(cells)} |"
+
+
+def with_deviation(configuration: pd.Series, metric: str) -> str:
+    """The mean of ``metric``, ± the standard deviation of one seed; counts of latents with one digit."""
+    digits = 1 if METRICS[metric].unit == "latents" else 2
+    mean, deviation = configuration.get(metric), configuration.get(f"{metric}_sd")
+    if mean is None or pd.isna(mean):
+        return ""
+    return f"{mean:.{digits}f}" + ("" if pd.isna(deviation) else f" ± {deviation:.{digits}f}")

@@ -1,0 +1,40 @@
+"""Active units and KL terms of the latents, against direct computations."""
+
+import pytest
+import torch
+from evaluations import evaluation
+
+from vaelab.evaluation.latents import ActiveUnits
+from vaelab.evaluation.settings import Settings
+from vaelab.evaluation.suite import evaluate
+
+
+@pytest.mark.parametrize("active", [0, 2, 3])
+def test_active_units_are_the_latents_that_vary(active):
+    torch.manual_seed(0)
+    means = torch.randn(200, 3) * torch.tensor([1.0 if d < active else 0.05 for d in range(3)])
+    units = ActiveUnits()
+    units.add(means[:150])
+    units.add(means[150:])
+    assert units.compute(lambda sums: sums) == active == int((means.var(0) > 0.01).sum())
+
+
+def test_latents_are_sorted_by_their_kl_terms():
+    evaluated = evaluation()
+    metrics = evaluate("latents", evaluated)
+    assert metrics["kl_per_latent"] == sorted(metrics["kl_per_latent"], reverse=True)
+    assert sorted(metrics["kl_order"]) == [0, 1, 2]
+    with torch.no_grad():
+        x, _ = next(evaluated.batches("test"))
+        kl = evaluated.model(x).kl_per_latent.mean(0)
+    torch.testing.assert_close(kl[metrics["kl_order"]], torch.tensor(metrics["kl_per_latent"]))
+    assert metrics["linear_kept"] == 3
+    assert len(metrics["linear_kl"]) == 3
+
+
+def test_a_higher_threshold_counts_fewer_active_units():
+    counts = [
+        evaluate("latents", evaluation(settings=Settings(active_variance=threshold)))["active_units"]
+        for threshold in (0.0, 1e6)
+    ]
+    assert counts == [3, 0]

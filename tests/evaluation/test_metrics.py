@@ -1,0 +1,77 @@
+"""The catalogue of metrics: it has every number that a test or an evaluation stores, and no other."""
+
+from dataclasses import replace
+
+import pytest
+from compositions import module_of
+from evaluations import QUICK, evaluation, read_data
+from lightning import Trainer
+
+from vaelab.evaluation.metrics import CURVES, METRICS, RANKED, SWEEP_METRICS, TEST_METRICS, markdown_table
+from vaelab.evaluation.suite import PARTS, evaluate
+
+pytestmark = pytest.mark.usefixtures("short_training")
+
+IN_BFLOAT16 = replace(QUICK, precision="bf16-mixed")
+MODELS = (
+    (),
+    ("prior=vamp", "prior.components=4"),
+    ("latent=1",),
+    ("model=ae",),
+    ("model=mixture", "components=4", "network.hidden=[]"),
+)
+SWEEP_ALONE = {"used_units"}  # counted from kl_per_latent by vaelab.sweeps.jobs
+
+
+def numbers(section: dict[str, object]) -> set[str]:
+    """The names of the numbers, and lists of numbers, in a part of an evaluation."""
+    found = set()
+    for name, value in section.items():
+        if isinstance(value, dict):
+            found |= numbers(value) if name != "asked" else set()
+        elif not isinstance(value, str):
+            found.add(name)
+    return found
+
+
+def stored_by_test(*overrides: str) -> set[str]:
+    """The names in the section ``test`` of results.json."""
+    module = module_of(*overrides)
+    trainer = Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.test(module, datamodule=read_data(), verbose=False)
+    return set(module.results)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:lightning.*")
+def test_the_catalogue_has_every_metric_of_a_test_and_no_other():
+    models = ((), ("loss=iwae",), ("loss=tc",), ("loss=tc", "prior=vamp", "prior.components=4"))
+    assert set().union(*(stored_by_test(*overrides) for overrides in models)) == set(TEST_METRICS)
+
+
+def test_the_catalogue_has_every_number_of_an_evaluation_and_no_other(classifiers):
+    evaluations = [evaluation(*overrides, classifiers=classifiers) for overrides in MODELS]
+    evaluations.append(evaluation(settings=IN_BFLOAT16, classifiers=classifiers))
+    stored = set().union(*(numbers(evaluate(part, evaluated)) for evaluated in evaluations for part in PARTS))
+    assert stored <= set(METRICS)
+    assert set(METRICS) - stored - set(TEST_METRICS) == SWEEP_ALONE
+
+
+def test_every_list_of_metrics_is_of_the_catalogue():
+    assert set(RANKED) | set(SWEEP_METRICS) | set(CURVES) <= set(METRICS)
+    assert {METRICS[name].better for name in RANKED} == {"lower", "higher"}
+
+
+def test_the_markdown_table_has_a_row_for_each_metric_and_four_columns():
+    lines = markdown_table(["rate", "nll"]).splitlines()
+    assert lines[0] == "| metric | unit | better | meaning |"
+    assert lines[2] == r"| `rate` | nats |  | KL(q(z\|x) \|\| p(z)) |"
+    assert lines[3].startswith("| `nll` | nats | lower | ")
+    assert len(markdown_table().splitlines()) == 2 + len(TEST_METRICS)
+
+
+def test_the_title_of_an_axis_has_the_unit_and_which_way_is_better():
+    assert METRICS["elbo"].title == "elbo, nats (higher is better)"
+    assert METRICS["posterior_std"].title == "posterior_std"

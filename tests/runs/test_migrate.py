@@ -1,0 +1,38 @@
+"""Configurations of older versions in today's words."""
+
+import pytest
+
+from vaelab.data.packaged import MNIST5k
+from vaelab.runs.migrate import IMAGE_SETS, MOVED, migrate
+from vaelab.runs.pieces import locate
+from vaelab.runs.prepare import make_data
+
+
+@pytest.mark.parametrize("path", sorted({*MOVED.values(), *IMAGE_SETS.values()}))
+def test_every_new_place_exists(path):
+    assert callable(locate("piece", path))
+
+
+def test_a_network_of_version_0_1_becomes_an_object():
+    old = {"_target_": "vaelab.networks.mlp_encoder", "_partial_": True, "image": [1, 28, 28], "hidden": [400]}
+    new = migrate({"posterior": {"_target_": "vaelab.conditionals.GaussianPosterior", "network": old, "latent": 2}})
+    assert new == {
+        "posterior": {
+            "_target_": "vaelab.models.posteriors.GaussianPosterior",
+            "network": {"_target_": "vaelab.models.networks.MLP", "image": [1, 28, 28], "hidden": [400]},
+            "latent": 2,
+        }
+    }
+
+
+def test_an_image_set_of_version_0_1_is_a_class_of_its_own():
+    old = {"_target_": "vaelab.data.ImageData", "name": "mnist5k", "batch_size": 64, "eval_batch_size": 1000,
+           "val": 500, "train": None, "test": None, "binarize": "none", "seed": 0}  # fmt: skip
+    data = make_data(migrate({"data": old}))
+    assert type(data) is MNIST5k
+    assert (data.name, data.val) == ("mnist5k", 500)
+
+
+def test_todays_configuration_stays_as_it_is():
+    config = {"latent": 2, "prior": {"_target_": "vaelab.models.priors.StandardNormal", "latent": 2}, "words": ["a"]}
+    assert migrate(config) == config
