@@ -1,5 +1,7 @@
 """The contract of a data module: splits and limits, also of a data set from elsewhere."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ from idx_files import small_mnist
 
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import ImageDataModule
+from vaelab.data.mnist import EMNIST
 from vaelab.errors import InputError
+from vaelab.runs.pieces import make_piece
 
 
 def test_limits_leave_the_validation_where_it_is(mnist_root, idx_arrays):
@@ -47,6 +51,15 @@ def test_a_data_set_from_elsewhere_needs_only_read():
     assert (x.shape, y.shape) == ((10, 3, 4, 6), (10,))
     assert data.scale(x).unique().tolist() == [0, 1]
     assert not data.is_fallback
+
+
+def test_a_subclass_shows_the_options_that_it_passes_on():
+    """The check of the configuration reads the signature, so that a wrong option is refused before the call."""
+    own, common = inspect.signature(Stripes).parameters, inspect.signature(ImageDataModule).parameters
+    assert set(own) == {"size", *common} - {"name"}
+    assert {"split", "root", "checksums", "fallback", "val"} < set(inspect.signature(EMNIST).parameters)
+    with pytest.raises(InputError, match="data has no option 'vall'"):
+        make_piece("data", {"_target_": "vaelab.data.packaged.MNIST5k", "batch_size": 8, "vall": 3}, ImageDataModule)
 
 
 @pytest.mark.parametrize(

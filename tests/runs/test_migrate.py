@@ -2,6 +2,7 @@
 
 import pytest
 
+from vaelab.data.mnist import EMNIST
 from vaelab.data.packaged import MNIST5k
 from vaelab.runs.migrate import IMAGE_SETS, MOVED, migrate
 from vaelab.runs.pieces import locate
@@ -31,6 +32,15 @@ def test_an_image_set_of_version_0_1_is_a_class_of_its_own():
     data = make_data(migrate({"data": old}))
     assert type(data) is MNIST5k
     assert (data.name, data.val) == ("mnist5k", 500)
+
+
+def test_the_options_of_an_old_emnist_are_kept():
+    old = {"_target_": "vaelab.data.ImageData", "name": "emnist", "split": "letters", "root": "images", "val": 5,
+           "fallback": False, "checksums": None, "batch_size": 8, "eval_batch_size": 8, "seed": 3}  # fmt: skip
+    data = make_data(migrate({"data": old}))
+    assert isinstance(data, EMNIST)
+    assert (data.name, data.val, data.seed) == ("emnist-letters", 5, 3)
+    assert str(data.folder) == "images/EMNIST/raw"
 
 
 def test_todays_configuration_stays_as_it_is():
