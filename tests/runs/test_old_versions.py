@@ -11,6 +11,8 @@ from conftest import ROOT
 
 from vaelab.runs.directory import BEST, RESULTS
 from vaelab.runs.load import load_run
+from vaelab.runs.migrate import migrate
+from vaelab.runs.options import NOT_TRAINING, differences
 from vaelab.runs.prepare import make_module
 from vaelab.sweeps.report import report
 
@@ -60,3 +62,10 @@ def test_one_report_reads_old_and_new_runs(old_sweep, command, tmp_path):
     assert group.configurations["latent"].tolist() == [2, 3, 4]
     assert group.configurations["seeds"].tolist() == [1, 1, 1]  # latent=3 with seed=0 is there twice
     assert group.configurations["nll"].notna().all()
+
+
+def test_a_configuration_of_an_old_version_becomes_todays(old_sweep):
+    """So that the same command skips what is complete and resumes what was cut off."""
+    results = json.loads((old_sweep / "latent=2" / RESULTS).read_text())
+    words = [word for word in results["overrides"] if not word.startswith("name=")]
+    assert differences(migrate(results["config"]), composed(*words), NOT_TRAINING) == []

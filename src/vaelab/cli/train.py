@@ -30,6 +30,7 @@ from vaelab.cli.messages import explain, fail, help_text, print_bug, say
 from vaelab.errors import InputError, Interrupted, VaelabError, describe_os_error, one_line, summarize
 from vaelab.locks import locked
 from vaelab.runs.directory import LOCK, release
+from vaelab.runs.migrate import migrate
 from vaelab.runs.options import NOT_TRAINING, differences, to_plain_dict
 from vaelab.runs.results import RunState, commit, missing_parts, read_state
 from vaelab.sweeps.names import job_name
@@ -189,7 +190,7 @@ def run_job(job: Job) -> float | None:
 def check_same(state: RunState, config: dict) -> None:
     """Print that a job is complete already; an InputError where its configuration was another."""
     results = state.results or {}
-    there = results.get("config", {})
+    there = migrate(results.get("config", {}))
     changed = differences(there, config, NOT_TRAINING)
     if changed:
         raise InputError(

@@ -1,6 +1,7 @@
 """Configurations of runs that older versions made, with today's class names. Weights and results need no change."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 # Version 0.1.0, whose modules lay in one folder: the class it named -> today's.
 MOVED = {
@@ -57,16 +58,24 @@ IMAGE_SETS = {
 
 def migrate(config: Mapping[str, object]) -> dict:
     """``config`` with the classes and options that today's version knows."""
-    return {name: _migrated(value) for name, value in config.items()}
+    network = config.get("network")
+    if not (isinstance(network, Mapping) and "encoder" in network):
+        return {name: _migrated(value) for name, value in config.items()}
+    # Version 0.1.0 had encoder and decoder beside the option ``output``; today one object has all three.
+    output = {"output": network["output"]} if "output" in network else {}
+    config = {**config, "network": network["encoder"]}
+    return {name: _migrated(value, output) for name, value in config.items()}
 
 
-def _migrated(value: object) -> object:
+def _migrated(value: object, output: Mapping[str, object] = MappingProxyType({})) -> object:
+    """``value`` with today's classes; ``output``: what its networks lack."""
     if not isinstance(value, Mapping):
         return value
-    node = {name: _migrated(item) for name, item in value.items()}
+    node = {name: _migrated(item, output) for name, item in value.items()}
     old = node.get("_target_")
     if old in NETWORKS:
         node.pop("_partial_", None)
+        node |= output
     if old in MOVED:
         node["_target_"] = MOVED[old]
     if old == "vaelab.data.ImageData":

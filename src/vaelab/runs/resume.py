@@ -10,6 +10,7 @@ from yaml import YAMLError
 
 from vaelab.errors import InputError, one_line
 from vaelab.runs.directory import COMPOSED, LAST, check_free, clear_for_restart, keep_aside
+from vaelab.runs.migrate import migrate
 from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences, read_config
 from vaelab.runs.results import RESULTS, read_state
 from vaelab.runs.run import ResumePoint, Run
@@ -55,7 +56,7 @@ def _check_is_last(run: Run, ckpt: Path, checkpoint: dict) -> None:
 def check_fits(path: Path, checkpoint: dict, config: Mapping[str, object]) -> None:
     """Raise an InputError where ``checkpoint`` holds the weights of another model than ``config`` describes."""
     for key in STRUCTURE:
-        there, here = (_without_rates(side.get(key)) for side in (checkpoint["config"], config))
+        there, here = (_without_rates(side.get(key)) for side in (migrate(checkpoint["config"]), config))
         if there != here:
             there, here = _innermost_difference(key, there, here)
             raise InputError(
@@ -94,7 +95,7 @@ def resume_or_restart(run: Run) -> None:
         clear_for_restart(run.directory)
         return
     try:
-        changed = differences(read_config(composed), run.config, NOT_TRAINING)
+        changed = differences(migrate(read_config(composed)), run.config, NOT_TRAINING)
         if last.is_file() and not changed:
             read_checkpoint(last)
     except (InputError, YAMLError, OmegaConfBaseException) as error:  # its files are damaged
