@@ -62,7 +62,7 @@ def show(browser, address: str, tab: str) -> None:
 
 def test_the_charts_of_train_val_and_test_are_there(browser, address):
     show(browser, address, "timeseries")
-    seen = wait_for(browser, "elbo/train", "elbo/val", "distortion/train")
+    seen = wait_for(browser, "elbo\n/train", "elbo\n/val", "distortion\n/train", "distortion\n/val")
     assert "No scalar data was found" not in seen
     show(browser, address, "scalars")
     wait_for(browser, "elbo", "rate", "distortion", "schedule", "test")

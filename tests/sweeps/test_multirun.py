@@ -360,7 +360,7 @@ def test_values_of_two_types_on_one_axis_and_a_job_that_diverges(command, tmp_pa
         (learnt, rate, status) for learnt in ("false", "per_pixel")
         for rate, status in (("0.001", "completed"), ("1000000000.0", "failed"))
     }  # fmt: skip
-    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "heat_maps.png").is_file()
+    assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "lines.png").is_file()
 
 
 def test_more_seeds_are_more_jobs_and_the_first_is_not_made_twice(command, tmp_path):
@@ -370,7 +370,7 @@ def test_more_seeds_are_more_jobs_and_the_first_is_not_made_twice(command, tmp_p
     assert status == 0
     assert out.count("complete already") == 1
     found = json.loads((tmp_path / "outputs" / "sweeps" / "s" / "sweep.json").read_text())
-    assert [cell["seeds"] for cell in found["kinds"][0]["cells"]] == [2]
+    assert [configuration["seeds"] for configuration in found["groups"][0]["configurations"]] == [2]
     assert (tmp_path / "outputs" / "sweeps" / "s" / "figures" / "sample_grid.png").is_file()
 
 
