@@ -1,4 +1,4 @@
-"""Sweeps that nobody ran: directories with the results.json of jobs whose figures follow a formula."""
+"""Sweeps without training: directories with the results.json of jobs whose metrics follow a formula."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from vaelab.sweeps.names import directory_name
 
 
 def metrics(latent: float, beta: float, seed: int) -> dict[str, float]:
-    """Like a VAE's: the rate falls with β, the distortion with the rate, and each seed is a little off."""
+    """Similar to a VAE's: the rate falls with β, the distortion with the rate, and each seed differs a little."""
     rate = min(3.0 * latent, 25.0) / (1 + 0.5 * math.log1p(beta)) + 0.01 * seed
     distortion = 75.0 + 80.0 * math.exp(-rate / 9) + 0.02 * seed
     nll = rate + distortion - 3.5

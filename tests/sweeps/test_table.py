@@ -1,6 +1,7 @@
-"""The table of many runs: against pandas-free arithmetic on jobs whose figures are known."""
+"""The table of many jobs: against arithmetic without pandas on jobs whose metrics are known."""
 
 import csv
+import dataclasses
 import json
 import statistics
 import subprocess
@@ -17,10 +18,11 @@ from PIL import Image
 from scipy.stats import ttest_ind
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from vaelab.evaluation.metrics import METRICS
 from vaelab.locks import locked
 from vaelab.runs.directory import LOCK
 from vaelab.runs.results import RESULTS
-from vaelab.sweeps import plots
+from vaelab.sweeps import jobs, plots
 from vaelab.sweeps.documents import as_markdown
 from vaelab.sweeps.ranking import pareto_front, ranking
 from vaelab.sweeps.report import report
@@ -37,7 +39,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_job_is_a_row_with_its_overrides_and_every_test_figure(grid):
+def test_every_job_is_a_row_with_its_overrides_and_every_test_metric(grid):
     report([grid], grid, with_plots=False)
     rows = rows_of(grid / "sweep.csv")
     assert len(rows) == 27
@@ -51,7 +53,7 @@ def test_every_job_is_a_row_with_its_overrides_and_every_test_figure(grid):
     assert (grid / "sweep.csv").read_bytes() == before
 
 
-def test_cells_are_means_over_seeds_with_the_deviation_of_one_seed(grid):
+def test_configurations_are_means_over_seeds_with_the_deviation_of_one_seed(grid):
     group = read([grid]).groups[0]
     assert group.axes == ["latent", "beta.weight"]
     assert len(group.configurations) == 9
@@ -62,7 +64,7 @@ def test_cells_are_means_over_seeds_with_the_deviation_of_one_seed(grid):
     assert configuration["seeds"] == 3
 
 
-def test_the_best_cell_is_the_best_of_all_and_validation_chooses_without_the_test(grid):
+def test_the_best_configuration_is_the_best_of_all_and_validation_chooses_without_the_test(grid):
     # One configuration whose validation is the best, though its test is not.
     job = next(grid.glob("beta.weight=4,latent=2,seed=1"))
     result = json.loads((job / RESULTS).read_text())
@@ -83,7 +85,7 @@ def test_the_best_cell_is_the_best_of_all_and_validation_chooses_without_the_tes
     assert "The validation ELBO would choose latent=2, beta.weight=4" in as_markdown(found, {})
 
 
-def test_cells_whose_difference_is_not_significant_are_marked(tmp_path):
+def test_configurations_whose_difference_is_not_significant_are_marked(tmp_path):
     for latent, values in {2: (100.0, 104.0), 3: (101.0, 105.0), 4: (150.0, 150.0)}.items():
         for seed, nll in enumerate(values):
             synthetic.write(tmp_path, {"latent": latent, "seed": seed}, test={"nll": nll})
@@ -107,7 +109,7 @@ def test_the_pareto_front_is_what_nothing_beats():
     ("changed", "said"),
     [
         ({"likelihood": "gaussian"}, "gaussian, grey pixels"),
-        ({"data": {"name": "mnist", "test": 10000, "binarize": "static"}}, "binar"),
+        ({"data": {"name": "mnist", "test": 10000, "binarize": "static"}}, "drawn binary pixels"),
         ({"data": {"name": "mnist5k", "test": 10000, "binarize": "none"}}, "mnist5k"),
         ({"data": {"name": "mnist", "test": 500, "binarize": "none"}}, "500 test images"),
         ({"config": {"model": {"classes": 10}}}, "given their labels"),
@@ -143,7 +145,7 @@ def test_the_axes_are_read_from_what_was_swept(tmp_path, axis, values):
 
 
 def test_a_default_counts_as_a_value_beside_overrides_of_it(tmp_path):
-    """Two sweeps, of which one did not say what the other swept."""
+    """Two sweeps; one swept an option that the other left at its default."""
     synthetic.sweep(tmp_path / "one", latent=[2, 5])
     synthetic.sweep(tmp_path / "two", latent=[2, 5], optimizer__lr=[1e-3])
     found = read([tmp_path / "one", tmp_path / "two"])
@@ -174,14 +176,14 @@ def test_notes_say_what_makes_a_table_less_comparable(tmp_path, first, second, s
 
 
 def test_what_follows_from_the_axes_is_no_other_difference(tmp_path):
-    """A group's copies inside of other groups, and what a job that went on says of its checkpoint."""
+    """A group's copies inside of other groups, and the checkpoint in the configuration of a job that resumed."""
     for prior, size in {"vamp": 500, "mixture": 10}.items():
         copies = {"model": {"prior": {"components": size}}, "network": {"prior": {"inside": {"depth": size}}}}
         synthetic.write(tmp_path, {"prior": prior}, config={**copies, "ckpt": f"there/{prior}"})
     assert read([tmp_path]).notes == []
 
 
-def test_a_job_that_went_on_by_its_checkpoint_is_no_other_cell(tmp_path):
+def test_a_job_that_resumed_from_its_checkpoint_is_the_same_configuration(tmp_path):
     synthetic.sweep(tmp_path, latent=[2, 5])
     job = next(tmp_path.glob("latent=2*"))
     result = json.loads((job / RESULTS).read_text())
@@ -213,7 +215,7 @@ def test_with_few_seeds_only_large_differences_are_significant(tmp_path, first, 
         assert is_significant == bool(ttest_ind(first, second).pvalue < 0.05)
 
 
-def test_jobs_that_did_not_complete_are_in_the_table_and_is_significant(grid):
+def test_jobs_that_did_not_complete_are_in_the_table_with_their_status(grid):
     synthetic.write(grid, {"latent": 0}, status="failed", error="latent must be | at least 1", test={}, validation={})
     (grid / "cut" / ".hydra").mkdir(parents=True)
     (grid / "cut" / ".hydra" / "config.yaml").write_text("latent: 5\nseed: 1\n")
@@ -236,7 +238,7 @@ def test_the_plots_are_in_figures_and_in_tensorboard(grid):
     found = report([grid], grid)
     report([grid], grid)  # again: TensorBoard must not show two reports
     assert found.groups
-    names = {"rate_distortion", "heat_maps"}  # no sample grid: nobody trained these models
+    names = {"rate_distortion", "heat_maps"}  # no sample grid: these models have no weights
     assert {path.stem for path in (grid / "figures").glob("*.png")} == names
     for path in (grid / "figures").glob("*.png"):
         with Image.open(path) as picture:
@@ -261,7 +263,7 @@ def test_curves_run_through_the_betas_of_each_latent_size(grid):
         assert np.ptp(np.asarray(line.get_xdata()) + np.asarray(line.get_ydata())) == pytest.approx(0, abs=1e-9)
 
 
-def test_a_heat_map_shows_the_cells_means_where_they_belong(grid):
+def test_a_heat_map_shows_the_means_of_configurations_in_their_places(grid):
     group = read([grid]).groups[0]
     figure = plots.heat_maps(group.configurations, "latent", "beta.weight", ["nll"])
     shown = figure.axes[0].images[0].get_array()
@@ -328,7 +330,7 @@ def test_ten_thousand_jobs_fit_into_a_minute_and_two_gigabytes(tmp_path):
     assert int(done.stdout.split()[-2]) < 2e6  # kilobytes
 
 
-def test_jobs_over_again_count_once(grid, tmp_path):
+def test_repeated_jobs_count_once(grid, tmp_path):
     again = tmp_path / "again"
     synthetic.write(again, {"latent": 2, "beta.weight": 1.0, "seed": 1})  # 1 by another name
     found = read([grid, again, grid])
@@ -337,7 +339,7 @@ def test_jobs_over_again_count_once(grid, tmp_path):
     assert any("1 job repeats another" in note for note in found.notes)
 
 
-def test_what_changes_the_figures_is_an_axis_and_what_does_not_is_none(tmp_path):
+def test_only_options_that_change_a_metric_are_axes(tmp_path):
     for ema in (None, 0.9):
         for parts in ("[]", "[latents]"):
             word = "null" if ema is None else ema
@@ -354,12 +356,12 @@ def test_a_job_of_which_nothing_is_known_yet_makes_no_axis(grid):
     assert read([grid]).axes == ["latent", "beta.weight"]
 
 
-def test_one_seed_each_is_said_to_prove_nothing(tmp_path):
+def test_one_seed_each_shows_no_difference(tmp_path):
     text = as_markdown(read([synthetic.sweep(tmp_path, latent=[2, 5])]), {})
     assert "one seed each cannot show whether this is chance" in text
 
 
-def test_missing_figures_do_not_count_as_seeds(tmp_path):
+def test_missing_metrics_do_not_count_as_seeds(tmp_path):
     for seed, nll in enumerate((90.0, None, None)):
         synthetic.write(tmp_path, {"latent": 2, "seed": seed}, test={"elbo": -95.0, "nll": nll})
     best = {row.by: row for row in ranking(read([tmp_path]).groups[0])}
@@ -371,7 +373,7 @@ def test_a_single_run_is_refused_and_keeps_its_curves(grid):
     (job / "events.out.tfevents.1").touch()
     with pytest.raises(ValueError, match="is a single run"):
         report([job], job)
-    report([grid], job)  # somebody asked for it there
+    report([grid], job)  # --to may name any directory
     assert (job / "events.out.tfevents.1").exists()
 
 
@@ -401,8 +403,19 @@ def test_a_search_is_no_grid_and_has_its_own_plot(tmp_path):
     assert ringed == [group.configurations["nll"].min()] * 3
 
 
-def test_an_unfinished_grid_is_one(tmp_path):
+def test_an_unfinished_grid_is_a_grid(tmp_path):
     synthetic.sweep(tmp_path, latent=[2, 5, 10], beta__weight=[1, 2])
     for latent, beta in ((20, 1), (20, 4)):
         synthetic.write(tmp_path, {"latent": latent, "beta.weight": beta})
     assert read([tmp_path]).groups[0].is_grid
+
+
+def test_metrics_whose_definition_has_changed_are_left_out(tmp_path, monkeypatch):
+    redefined = dataclasses.replace(METRICS["nll"], since="0.10.0")
+    monkeypatch.setattr(jobs, "METRICS", {**METRICS, "nll": redefined})
+    for latent, version in ((2, "0.9.1"), (3, "0.10.0"), (4, "0.11.0.dev0")):
+        synthetic.write(tmp_path, {"latent": latent}, versions={"vaelab": version})
+    found = read([tmp_path])
+    assert found.groups[0].best("nll")["latent"].tolist() == [4, 3]
+    assert set(found.groups[0].best("elbo")["latent"]) == {2, 3, 4}
+    assert any("nll of version 0.9.1" in note for note in found.notes)

@@ -15,9 +15,10 @@ from vaelab.evaluation.metrics import METRICS
 from vaelab.plots.style import DPI, FONT, INK, TRAIN, VAL, chart, dress
 from vaelab.sweeps.jobs import as_text
 
-LETTER = 0.62 * FONT * DPI / 72  # pixels that a letter of a title is wide, rather more than less
+LETTER = 0.58 * FONT * DPI / 72  # pixels that a letter of a title is wide, rather more than less
 LINE = 0.19  # inches of a line of a title
 LABEL = 18  # letters in a line of a label
+MEANING = 52  # letters in a line below a panel's title
 MOST_TICKS = 12
 MOST_CURVES = 12  # named in the legend
 MOST_POINTS = 40  # of a plane whose curves carry the values at their ends
@@ -68,8 +69,8 @@ def plane(
         on_front: whether a configuration is on the Pareto front, which rings mark.
     """
     is_labelled = along is not None and len(configurations) <= MOST_POINTS
-    ends = f"Numbers at the ends of a curve: {along}. " if is_labelled else ""
-    figure = titled_chart(7.2, 5.4, title, f"{ends}Dashed lines: equal ELBO, with its value.")
+    ends = f"Ends of curves: {along}. " if is_labelled else ""
+    figure = titled_chart(7.2, 5.4, title, f"{ends}Dashed: equal ELBO, with its value.")
     axes = figure.add_subplot()
     lines = [("", configurations)] if curves is None else list(configurations.groupby(curves, sort=True))
     for position, (value, line) in enumerate(lines):
@@ -134,7 +135,7 @@ def heat_maps(configurations: pd.DataFrame, rows: str, columns: str, metrics: Se
     across, down = _layout(len(metrics))
     legend = "Bright (yellow) is better in every coloured map."
     if any(not METRICS[name].better for name in metrics):
-        legend += " Grey maps: neither a high nor a low value is better; dark is high."
+        legend += " Grey maps: neither high nor low is better; dark is high."
     figure = titled_chart(
         max(3.3 * across, min(16.0, across * (1.1 + 0.55 * width))), down * min(6.4, 1.6 + 0.33 * height), title, legend
     )
@@ -156,7 +157,7 @@ def heat_maps(configurations: pd.DataFrame, rows: str, columns: str, metrics: Se
 def lines(configurations: pd.DataFrame, option: str, metrics: Sequence[str], title: str = "") -> Figure:
     """A panel for each metric: its mean for each value of ``option``, and the deviation of one seed as error bars."""
     across, down = _layout(len(metrics))
-    figure = titled_chart(3.4 * across, 2.8 * down, title)
+    figure = titled_chart(3.4 * across, 2.8 * down, title, "Error bars: the standard deviation of one seed.")
     ordered = configurations.sort_values(option)
     for position, name in enumerate(metrics, start=1):
         axes = figure.add_subplot(down, across, position)
@@ -165,6 +166,7 @@ def lines(configurations: pd.DataFrame, option: str, metrics: Sequence[str], tit
             color=VAL, linestyle="-" if _is_ordered(configurations, option) else "",
         )  # fmt: skip
         _ticks(axes.set_xticks, [label(value) for value in ordered[option]])
+        axes.ticklabel_format(axis="y", useOffset=False)  # an offset would be written across the title
         _dress_panel(axes, name, option, "")
     return figure
 
@@ -199,7 +201,7 @@ def _layout(panels: int) -> tuple[int, int]:
 
 def _dress_panel(axes: Axes, metric: str, x: str, y: str) -> None:
     """The metric's title, and below it, smaller, what it means."""
-    meaning = wrap(METRICS[metric].meaning, 44)
+    meaning = wrap(METRICS[metric].meaning, MEANING)
     dress(axes, "", wrap(x, 2 * LABEL), wrap(y, 2 * LABEL))
     axes.set_title(
         METRICS[metric].title, fontsize=FONT - 1, color=INK, loc="left", pad=7 + 9 * (1 + meaning.count("\n"))
