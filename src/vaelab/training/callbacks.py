@@ -61,7 +61,7 @@ class PlotCallback(Callback):
 
     def _show(self, trainer: Trainer, drawn: Mapping[str, np.ndarray]) -> None:
         for name, plot in drawn.items():
-            self.tensorboard.experiment.add_image(f"plots/{name}", plot, trainer.global_step, dataformats="HWC")
+            self.tensorboard.log_plot(name, plot, trainer.global_step)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:

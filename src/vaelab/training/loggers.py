@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
 
 from vaelab.evaluation.metrics import CURVES
+
+PLOT_WIDTH = 700  # pixels, twice the width of a thumbnail in TensorBoard's Images tab
 
 
 class TensorBoardFiles(TensorBoardLogger):
@@ -35,6 +39,18 @@ class TensorBoardFiles(TensorBoardLogger):
         """
         scalars = {name: value for name, value in metrics.items() if name != "epoch" and not name.startswith("kl/")}
         super().log_metrics(scalars, step)
+
+    def log_plot(self, name: str, plot: np.ndarray, step: int) -> None:
+        """Log ``plot``, uint8 ``(H, W, 3)``, as an image of at most ``PLOT_WIDTH`` pixels in the group ``plots``.
+
+        TensorBoard shrinks an image to its thumbnail by leaving out rows and columns of pixels. Of a wide plot that
+        leaves text which is not readable, so the plot is averaged to a smaller one first.
+        """
+        height, width = plot.shape[:2]
+        if width > PLOT_WIDTH:
+            size = (PLOT_WIDTH, round(height * PLOT_WIDTH / width))
+            plot = np.asarray(Image.fromarray(plot).resize(size, Image.Resampling.LANCZOS))
+        self.experiment.add_image(f"plots/{name}", plot, step, dataformats="HWC")
 
     def save(self) -> None:
         """Flush. Lightning would also write hparams.yaml, a copy of a part of .hydra/config.yaml."""
