@@ -1,6 +1,7 @@
 """What this project uses of Lightning beyond its documentation: each test fails where Lightning changes it."""
 
 import csv
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
+from vaelab.data.batches import Batches
 from vaelab.training.lightning_internals import (
     AveragedWeights,
     BestCheckpoint,
@@ -71,6 +73,13 @@ def test_a_loader_is_told_the_epoch_also_after_a_resume(tmp_path):
     assert epochs[-1] == 3
 
 
+def test_lightning_asks_a_loader_with_a_sampler_for_its_batch_sampler(tmp_path, monkeypatch):
+    """Where it no longer does, Batches needs no ``batch_sampler``."""
+    monkeypatch.delattr(Batches, "batch_sampler")
+    with pytest.raises(AttributeError, match="batch_sampler"):
+        make_trainer(tmp_path, max_epochs=1).fit(module_of(), datamodule=small_data())
+
+
 def test_the_average_is_on_the_device_and_is_what_the_test_measures(tmp_path):
     module, data = module_of(), small_data()
     average = AveragedWeights(0.9)
@@ -85,6 +94,15 @@ def test_the_average_is_on_the_device_and_is_what_the_test_measures(tmp_path):
     assert not torch.equal(stored["state_dict"][name], stored["current_model_state"][name])
 
 
+def test_the_average_is_made_on_the_device_that_the_strategy_names():
+    """On a CPU the two are the same; a GPU's place is taken by the meta device."""
+    module = module_of()
+    average = AveragedWeights(0.9)
+    average.setup(SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta"))), module, "fit")
+    assert {parameter.device.type for parameter in average._average_model.parameters()} == {"meta"}
+    assert {parameter.device.type for parameter in module.parameters()} == {"cpu"}
+
+
 def test_the_best_checkpoints_score_moves_with_its_folder(tmp_path):
     module, data = module_of(), small_data()
     first, second = tmp_path / "first", tmp_path / "second"
@@ -96,6 +114,12 @@ def test_the_best_checkpoints_score_moves_with_its_folder(tmp_path):
     moved.load_state_dict(best.state_dict())
     assert float(moved.best_model_score) == float(best.best_model_score)
     assert moved.best_model_path == str(second / "best.ckpt")
+    restored, score = moved.state_dict(), best.best_model_score
+    assert restored["best_k_models"] == {moved.best_model_path: score}
+    assert (restored["kth_best_model_path"], restored["kth_value"]) == (moved.best_model_path, score)
+    trainer = make_trainer(tmp_path, enable_checkpointing=False)
+    assert not moved.check_monitor_top_k(trainer, score - 1)
+    assert moved.check_monitor_top_k(trainer, score + 1)
     elsewhere = BestCheckpoint(tmp_path / "third", "elbo/val", "max")
     elsewhere.load_state_dict(best.state_dict())
     assert elsewhere.best_model_score is None
