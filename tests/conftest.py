@@ -40,6 +40,7 @@ SMALL = (
     "evaluation.nll_samples=10",
     "trainer.log_every_n_steps=4",
     "trainer.precision=32-true",
+    "pictures.every=null",  # the plots would take longer than all else; tests of them ask for them
     "accelerator=cpu",
 )
 

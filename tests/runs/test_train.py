@@ -163,7 +163,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(command, fini
 
 
 def test_an_autoencoder_leaves_the_same_except_a_bound(command, tmp_path):
-    status, out, err = command(*SMALL, "model=ae", "name=ae", "data.val=0")
+    status, out, err = command(*SMALL, "model=ae", "name=ae", "data.val=0", "pictures.every=5")
     assert status == 0, out + err
     written = results(tmp_path / "outputs/runs/ae")
     assert set(written["test"]) == {"loss", "distortion", "mse"}
@@ -179,7 +179,7 @@ def test_an_autoencoder_leaves_the_same_except_a_bound(command, tmp_path):
 
 
 def test_pca_needs_no_epoch_and_leaves_what_the_others_do(command, tmp_path):
-    status, out, err = command(*SMALL, "model=pca", "network.hidden=[]", "name=pca")
+    status, out, err = command(*SMALL, "model=pca", "network.hidden=[]", "name=pca", "pictures.every=5")
     assert (status, err) == (0, ""), out + err
     run = tmp_path / "outputs" / "runs" / "pca"
     written = results(run)
@@ -209,7 +209,7 @@ def test_a_linear_autoencoder_is_trained_to_what_pca_solves(command, tmp_path):
 
 
 def test_a_conditional_vae_draws_a_row_for_every_digit(command, tmp_path):
-    status, out, err = command(*SMALL, "model=cvae", "name=cvae")
+    status, out, err = command(*SMALL, "model=cvae", "name=cvae", "pictures.every=5")
     assert status == 0, out + err
     run = tmp_path / "outputs" / "runs" / "cvae"
     pixels = np.asarray(Image.open(run / "figures" / "samples.png").convert("L"))
@@ -591,10 +591,20 @@ def test_a_run_in_a_terminal_shows_a_bar(tmp_path):
 
 @pytest.mark.engine
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_networks_compute_the_same(command, finished, tmp_path):
-    status, out, err = command(*SMALL, "name=compiled", "trainer.compile=default")
+def test_compiled_networks_compute_the_same(finished, tmp_path):
+    status, out, err = train(tmp_path, *SMALL, "name=compiled", "trainer.compile=default")
     assert status == 0, out + err
     test, expected = (results(run)["test"] for run in (tmp_path / "outputs/runs/compiled", finished))
     assert {name: test[name] for name in ("elbo", "rate", "mse")} == pytest.approx(
         {name: expected[name] for name in ("elbo", "rate", "mse")}, rel=1e-4
     )
+
+
+def test_a_run_without_plots_leaves_none(command, tmp_path):
+    status, out, err = command(*SMALL, "name=plain", "epochs=1", "evaluation.parts=[]", "pictures.every=null")
+    assert (status, err) == (0, "")
+    run = tmp_path / "outputs" / "runs" / "plain"
+    assert not (run / "figures").exists()
+    assert "figures" not in out
+    assert not EventAccumulator(str(run)).Reload().Tags()["images"]
+    assert results(run)["status"] == "completed"

@@ -133,7 +133,8 @@ def _show(run: Run, components: Components, results: dict) -> None:
     brief = ", ".join(f"{name} {test[name]:.3f}" for name in METRICS if name in test and METRICS[name].is_brief)
     _log_for_sweep(run, f"{brief} after {took['begin_s'] + took['fit_s'] + took['test_s']:.0f} s")
     log.info(f"results   {run.directory / RESULTS}")
-    log.info(f"plots     {run.directory / FIGURES}")
+    if run.config["pictures"]["every"] is not None:
+        log.info(f"plots     {run.directory / FIGURES}")
     log.info(f"curves    {os.path.relpath(Path(sys.executable).parent / 'tensorboard')} --logdir {run.directory}")
     if components.data.is_fallback and not run.multirun:
         log.warning(FALLBACK_WARNING)

@@ -26,7 +26,7 @@ class PlotCallback(Callback):
         directory: the run's.
         tensorboard: the run's event files.
         title: what stands above every plot.
-        every: epochs between two sets of plots.
+        every: epochs between two sets of plots; None: no plots, which saves some seconds at the end of a run.
         projection: how more than two latents are projected to a plane: pca, tsne or umap.
         projector: whether TensorBoard's projector gets the latents of test images, with labels and thumbnails.
     """
@@ -36,14 +36,14 @@ class PlotCallback(Callback):
         directory: Path,
         tensorboard: TensorBoardFiles,
         title: str,
-        every: int,
+        every: int | None,
         projection: str = "pca",
         projector: bool = False,
     ) -> None:
         self.directory = directory
         self.tensorboard = tensorboard
         self.title = title
-        self.every = whole("pictures.every", every)
+        self.every = None if every is None else whole("pictures.every", every)
         self.projection = projection
         self.projector = flag("pictures.projector", projector)
         run_plots.projector(projection)  # finds a wrong or missing one now, not after the training
@@ -54,7 +54,9 @@ class PlotCallback(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if trainer.is_global_zero and (epoch % self.every == 0 or epoch in (1, trainer.max_epochs)):
+        if self.every is None or not trainer.is_global_zero:
+            return
+        if epoch % self.every == 0 or epoch in (1, trainer.max_epochs):
             pl_module.eval()
             self._show(trainer, self._plots(trainer, pl_module, f"epoch {epoch}").during_training())
             pl_module.train()
@@ -67,12 +69,13 @@ class PlotCallback(Callback):
         if not trainer.is_global_zero:
             return
         plots = self._plots(trainer, pl_module, "tested weights")
-        drawn = plots.at_end()
-        run_plots.save(drawn, self.directory / "figures")
         model = as_vae_module(pl_module).model
-        # The epochs have shown the others with the last weights, unless there was no epoch.
-        shown = set() if model.is_solved else {plot.__name__ for plot in run_plots.WATCHED}
-        self._show(trainer, {name: plot for name, plot in drawn.items() if name not in shown})
+        if self.every is not None:
+            drawn = plots.at_end()
+            run_plots.save(drawn, self.directory / "figures")
+            # The epochs have shown the others with the last weights, unless there was no epoch.
+            shown = set() if model.is_solved else {plot.__name__ for plot in run_plots.WATCHED}
+            self._show(trainer, {name: plot for name, plot in drawn.items() if name not in shown})
         if self.projector and model.has_continuous_latents:
             self._project(trainer, plots)
 
