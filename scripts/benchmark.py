@@ -42,7 +42,6 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 from lightning import Callback, LightningModule, Trainer
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -50,6 +49,7 @@ from torch import nn
 import rivals
 from vaelab import hardware
 from vaelab.evaluation.importance import importance_weights
+from vaelab.runs.options import resolve
 from vaelab.runs.prepare import make_module, prepare
 from vaelab.runs.run import Components, Run
 from vaelab.training.stacked import Stack
@@ -94,9 +94,7 @@ def compared(what: str, rival: str, ours: list[float], theirs: list[float], unit
 
 def composed(*overrides: str) -> dict:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return OmegaConf.to_container(
-            compose("config", overrides=["name=benchmark", "accelerator=cpu", *overrides]), resolve=True
-        )
+        return resolve(compose("config", overrides=["name=benchmark", "accelerator=cpu", *overrides]))
 
 
 @contextmanager

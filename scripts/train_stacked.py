@@ -26,7 +26,7 @@ from vaelab.errors import InputError
 from vaelab.files import PROJECT
 from vaelab.locks import locked
 from vaelab.runs.directory import COMPOSED, LOCK, release
-from vaelab.runs.options import to_plain_dict
+from vaelab.runs.options import resolve
 from vaelab.runs.run import Run
 from vaelab.runs.stacking import check_stackable, train_stacked
 from vaelab.sweeps.names import job_name
@@ -76,7 +76,7 @@ def _task(overrides: list[Override]) -> list[Override]:
 
 def _run(overrides: list[str], sweep: Path) -> Run:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = to_plain_dict(compose("config", overrides=overrides))
+        config = resolve(compose("config", overrides=overrides))
     directory = sweep / job_name(overrides, config["seed"], ["name"])
     config["name"] = directory.name
     return Run(config, overrides, {}, directory, multirun=True)

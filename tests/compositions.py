@@ -4,9 +4,9 @@ import torch
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from vaelab.data.packaged import MNIST5k
+from vaelab.runs.options import resolve
 from vaelab.training.module import VAEModule
 
 CONF = ROOT / "conf"
@@ -21,7 +21,7 @@ def composed(*overrides: str) -> dict:
     """The configuration that the command line makes of ``overrides``."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=["name=test", *overrides])
-    return OmegaConf.to_container(config, resolve=True)
+    return resolve(config)
 
 
 def experiment(config: dict) -> VAEModule:

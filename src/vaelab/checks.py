@@ -1,7 +1,7 @@
 """Checks of single values. The message names the option, what was expected and what was given."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from vaelab.errors import InputError
 
@@ -48,6 +48,22 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {value!r}")
     return value
+
+
+def image_shape(name: str, value: object) -> list[int]:
+    """``value`` as the shape ``[C, H, W]`` of an image, else an InputError.
+
+    >>> image_shape("data.shape", (3, 64, 64))
+    [3, 64, 64]
+    >>> image_shape("data.shape", 64)
+    Traceback (most recent call last):
+    ...
+    vaelab.errors.InputError: data.shape must be three whole numbers [C,H,W] of at least 1, such as [3,64,64], got 64
+    """
+    sides = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    if len(sides) != 3 or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides):
+        raise InputError(f"{name} must be three whole numbers [C,H,W] of at least 1, such as [3,64,64], got {value!r}")
+    return sides
 
 
 def one_of(name: str, value: object, words: Collection[str]) -> str:

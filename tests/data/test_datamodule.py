@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from idx_files import small_mnist
+from own_data import Stripes
 
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import ImageDataModule
@@ -24,20 +25,6 @@ def test_without_validation_all_training_images_train(mnist_root, idx_arrays):
     images = small_mnist(mnist_root, idx_arrays, val=0)
     assert [len(images.sets[which]) for which in ("train", "val")] == [50, 0]
     assert len(images.val_dataloader()) == 0
-
-
-class Stripes(ImageDataModule):
-    """A data set from elsewhere: only ``read`` and one option of its own."""
-
-    def __init__(self, size: int = 6, **options: object) -> None:
-        super().__init__("stripes", **options)
-        self.size = size
-
-    def read(self) -> ImageSet:
-        images = torch.zeros(50, 3, self.size, self.size + 2, dtype=torch.uint8)
-        images[:, :, ::2] = 255
-        labels = torch.arange(50) % 4
-        return ImageSet(self.name, images[:40], labels[:40], images[40:], labels[40:])
 
 
 def test_a_data_set_from_elsewhere_needs_only_read():
@@ -78,6 +65,18 @@ def test_what_read_returns_is_checked(monkeypatch, change, says):
     images = data.read()
     monkeypatch.setattr(data, "read", lambda: ImageSet(**{**vars(images), **change}))
     with pytest.raises(InputError, match=f"Stripes.read must return.*{says}"):
+        data.setup()
+
+
+def test_the_shape_is_known_after_the_images_are_read():
+    data = Stripes(size=4, batch_size=10, eval_batch_size=5, val=10)
+    data.setup()
+    assert data.shape == [3, 4, 6]
+
+
+def test_another_shape_than_the_images_is_refused_with_theirs():
+    data = Stripes(size=4, batch_size=10, eval_batch_size=5, val=10, shape=[1, 28, 28])
+    with pytest.raises(InputError, match=r"data.shape=\[1,28,28\] is not .* stripes: take data.shape=\[3,4,6\]$"):
         data.setup()
 
 

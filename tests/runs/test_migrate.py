@@ -43,6 +43,14 @@ def test_the_options_of_an_old_emnist_are_kept():
     assert str(data.folder) == "images/EMNIST/raw"
 
 
+def test_an_old_run_gets_the_shape_of_its_images():
+    network = {"_target_": "vaelab.networks.mlp_encoder", "_partial_": True, "image": [1, 14, 14], "hidden": [4]}
+    model = {"_target_": "vaelab.model.ConditionalModel", "classes": 3}
+    new = migrate({"network": {"encoder": network, "output": "sigmoid"}, "model": model, "data": {"val": 3}})
+    assert new["data"] == {"shape": [1, 14, 14], "val": 3}
+    assert new["model"]["image"] == [1, 14, 14]
+
+
 def test_todays_configuration_stays_as_it_is():
     config = {"latent": 2, "prior": {"_target_": "vaelab.models.priors.StandardNormal", "latent": 2}, "words": ["a"]}
     assert migrate(config) == config

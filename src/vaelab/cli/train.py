@@ -31,7 +31,7 @@ from vaelab.errors import InputError, Interrupted, VaelabError, describe_os_erro
 from vaelab.locks import locked
 from vaelab.runs.directory import LOCK, release
 from vaelab.runs.migrate import migrate
-from vaelab.runs.options import NOT_TRAINING, differences, to_plain_dict
+from vaelab.runs.options import NOT_TRAINING, differences, resolve
 from vaelab.runs.results import RunState, commit, missing_parts, read_state
 from vaelab.sweeps.names import job_name
 
@@ -103,9 +103,8 @@ def _why_the_sweep_ended(error: Exception) -> str:
 
 @dataclass
 class Job:
-    """What Hydra composed: one run, in plain values."""
+    """One run of those that Hydra composed: where it goes, and how it runs."""
 
-    values: dict
     overrides: list[str]
     choices: dict[str, str]
     directory: Path
@@ -115,21 +114,20 @@ class Job:
 
 def _job(config: DictConfig) -> Job:
     composed = HydraConfig.get()
-    values = to_plain_dict(config)
     multirun = composed.mode == RunMode.MULTIRUN
     side_by_side = multirun and not composed.launcher["_target_"].endswith(".BasicLauncher")
-    if multirun and "optuna" in composed.sweeper["_target_"] and not values["data"]["val"]:
+    if multirun and "optuna" in composed.sweeper["_target_"] and not config.data.val:
         fail("a search maximises the validation ELBO, and data.val=0 leaves no validation images: take data.val=5000")
     directory, here = Path(composed.runtime.output_dir), Path.cwd()
     overrides = list(composed.overrides.task)
     if multirun:
         if composed.sweep.subdir == ".":  # else the user named one
             elsewhere = ("name", *composed.job.config.override_dirname.exclude_keys)
-            directory /= job_name(overrides, values["seed"], elsewhere)
-        values["name"] = directory.name
+            directory /= job_name(overrides, config.seed, elsewhere)
+        config.name = directory.name
     directory = directory.relative_to(here) if directory.is_relative_to(here) else directory
     choices = {group: member for group, member in composed.runtime.choices.items() if "/" not in group}
-    return Job(values, overrides, choices, directory, multirun, side_by_side)
+    return Job(overrides, choices, directory, multirun, side_by_side)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -140,7 +138,7 @@ def compose(config: DictConfig) -> float | None:
     # Empty folders that existed before belong to the user and stay.
     is_ours = not directory.is_dir() or directory.stat().st_ctime >= vaelab.STARTED
     try:
-        return run_job(job)
+        return run_job(job, _values(config))
     except Interrupted as error:
         if not job.multirun or not job.side_by_side:
             if not job.multirun:
@@ -163,8 +161,19 @@ def compose(config: DictConfig) -> float | None:
         raise JobFailed(line) from error
 
 
-def run_job(job: Job) -> float | None:
-    """Train the job, complete its evaluation, or skip it, depending on the state of its directory."""
+def _values(config: DictConfig) -> dict:
+    try:
+        return resolve(config)
+    except OmegaConfBaseException as error:
+        raise InputError(explain(error, CONF)) from error
+
+
+def run_job(job: Job, values: dict) -> float | None:
+    """Train the job, complete its evaluation, or skip it, depending on the state of its directory.
+
+    **Arguments**
+        values: the job's configuration as plain values.
+    """
     directory = job.directory
     with locked(directory / LOCK) as is_free:
         if not is_free and job.multirun:
@@ -175,14 +184,14 @@ def run_job(job: Job) -> float | None:
         state = read_state(directory)
         is_complete = job.multirun and state.is_complete
         if is_complete:
-            check_same(state, job.values)
-            if not missing_parts(state.results or {}, job.values):
+            check_same(state, values)
+            if not missing_parts(state.results or {}, values):
                 return validation_objective(state)
         from vaelab.runs.fit import evaluate_finished
         from vaelab.runs.processes import launch
         from vaelab.runs.run import Run
 
-        run = Run(job.values, job.overrides, job.choices, directory, job.multirun, job.side_by_side)
+        run = Run(values, job.overrides, job.choices, directory, job.multirun, job.side_by_side)
         (evaluate_finished if is_complete else launch)(run)
         return validation_objective(read_state(directory))
 

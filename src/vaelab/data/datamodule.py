@@ -2,13 +2,14 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from vaelab.checks import one_of, whole
+from vaelab.checks import image_shape, one_of, whole
 from vaelab.data.batches import Batches, IndexedImages
 from vaelab.data.binarize import BINARIZE, draw_binary
 from vaelab.data.contracts import ImageSet, check_image_set
@@ -49,6 +50,7 @@ class ImageDataModule(LightningDataModule, ABC):
         batch_size: images per optimizer step, over all processes together.
         eval_batch_size: images per batch of validation and test, over all processes together.
         val: how many images at the end of the training images are kept for validation; may be 0.
+        shape: ``[C, H, W]`` of an image, which networks and priors take from here; None for that of the images.
         train: how many of the other training images to use; None for all.
         test: how many of the test images to use; None for all.
         binarize: ``none``; ``threshold`` at one half; ``static``: drawn once, the same in every run; ``dynamic``: the
@@ -57,6 +59,7 @@ class ImageDataModule(LightningDataModule, ABC):
 
     **Attributes**
         name: the name of the images in use; after ``setup`` that of a fallback, if there is one.
+        shape: ``[C, H, W]``; known after ``setup``.
         image_set: all images that ``read`` returned, in grey values; set by ``setup``.
         sets: the parts ``train``, ``val`` and ``test`` that this run uses; set by ``setup``.
     """
@@ -76,6 +79,7 @@ class ImageDataModule(LightningDataModule, ABC):
         batch_size: int,
         eval_batch_size: int,
         val: int,
+        shape: Sequence[int] | None = None,
         train: int | None = None,
         test: int | None = None,
         binarize: str = "none",
@@ -86,6 +90,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.batch_size = whole("data.batch_size", batch_size)
         self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
         self.val = whole("data.val", val, 0)
+        self.shape = None if shape is None else image_shape("data.shape", shape)
         self.train = None if train is None else whole("data.train", train)
         self.test = None if test is None else whole("data.test", test)
         self.binarize = one_of("data.binarize", binarize, BINARIZE)
@@ -101,6 +106,21 @@ class ImageDataModule(LightningDataModule, ABC):
         **Raises**
             InputError: files are missing or damaged, or an option does not fit them. Any other exception is a bug.
         """
+
+    @classmethod
+    def find_shape(cls, **options: Option) -> list[int]:
+        """The shape ``[C, H, W]`` of the images that ``options`` describe, where the configuration does not say it.
+
+        It is called with all options of the set, before the networks are made. A subclass whose images can have any
+        shape finds it, by its options or by a look at the files.
+
+        **Raises**
+            InputError: it cannot be known.
+        """
+        raise InputError(
+            "data.shape is missing: give the shape [C,H,W] of the images, such as data.shape=[3,64,64], "
+            "from which networks and priors take it"
+        )
 
     def fetch(self) -> None:
         """Download what ``read`` needs and is missing, called once per machine; the default does nothing.
@@ -134,8 +154,18 @@ class ImageDataModule(LightningDataModule, ABC):
         self.image_set = self.read()
         check_image_set(f"{type(self).__name__}.read", self.image_set)
         self.name = self.image_set.name
+        self._check_shape(list(self.image_set.train_images.shape[1:]))
         self.sets = self._split(self.image_set)
         self._binarize_once()
+
+    def _check_shape(self, found: list[int]) -> None:
+        if self.shape not in (None, found):
+            given = str(self.shape).replace(" ", "")
+            raise InputError(
+                f"data.shape={given} is not the shape of the images of {self.name}: "
+                f"take data.shape={str(found).replace(' ', '')}"
+            )
+        self.shape = found
 
     def _split(self, images: ImageSet) -> dict[str, IndexedImages]:
         available = len(images.train_images)

@@ -60,15 +60,15 @@ class VampPrior(Prior):
         VAE with a VampPrior (Tomczak and Welling, 2018).
 
     **Arguments**
-        components: K.
         image: the shape ``(C, H, W)``.
+        components: K.
     """
 
     starts_from_images = True
     MARGIN = 0.02  # a pixel of 0 or 1 would have an infinite logit
     log_weights: Tensor
 
-    def __init__(self, components: int = 500, image: Sequence[int] = (1, 28, 28)) -> None:
+    def __init__(self, image: Sequence[int], components: int = 500) -> None:
         super().__init__()
         components = whole("prior.components", components)
         self.logits = nn.Parameter(torch.randn(components, *image))

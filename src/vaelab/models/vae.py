@@ -103,7 +103,7 @@ class ConditionalModel(LatentVariableModel):
         prior: Prior,
         latent: int,
         classes: int,
-        image: Sequence[int] = (1, 28, 28),
+        image: Sequence[int],
     ) -> None:
         classes = whole("model.classes", classes)
         super().__init__(posterior, likelihood(latent=whole("latent", latent) + classes), prior)

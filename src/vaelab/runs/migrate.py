@@ -59,12 +59,25 @@ IMAGE_SETS = {
 def migrate(config: Mapping[str, object]) -> dict:
     """``config`` with the classes and options that today's version knows."""
     network = config.get("network")
+    if isinstance(network, Mapping):
+        config = _with_shape(config, network.get("encoder", network))
     if not (isinstance(network, Mapping) and "encoder" in network):
         return {name: _migrated(value) for name, value in config.items()}
     # Version 0.1.0 had encoder and decoder beside the option ``output``; today one object has all three.
     output = {"output": network["output"]} if "output" in network else {}
     config = {**config, "network": network["encoder"]}
     return {name: _migrated(value, output) for name, value in config.items()}
+
+
+def _with_shape(config: Mapping[str, object], network: object) -> Mapping[str, object]:
+    """``config`` with the image's shape in ``data`` and in the conditional model; older versions had defaults there."""
+    data, model = config.get("data"), config.get("model")
+    if not (isinstance(data, Mapping) and isinstance(network, Mapping) and "image" in network):
+        return config
+    changed = {"data": {"shape": network["image"], **data}}
+    if isinstance(model, Mapping) and str(model.get("_target_")).endswith(".ConditionalModel"):
+        changed["model"] = {"image": network["image"], **model}
+    return {**config, **changed}
 
 
 def _migrated(value: object, output: Mapping[str, object] = MappingProxyType({})) -> object:

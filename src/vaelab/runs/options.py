@@ -7,8 +7,9 @@ it and the group of that name.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from vaelab.checks import image_shape
 from vaelab.errors import InputError
 from vaelab.evaluation.settings import NAMES
 
@@ -40,6 +41,25 @@ def to_plain_dict(config: DictConfig | ListConfig) -> dict:
     if not isinstance(content, dict):
         raise InputError(f"expected options with names, got {str(content)[:50]!r}")
     return content
+
+
+def resolve(config: DictConfig) -> dict:
+    """A composed configuration as plain values, with the shape of its images in ``data.shape``.
+
+    **Raises**
+        InputError: the shape is wrong, or it is not given and the image set cannot find it.
+    """
+    data = config.get("data")
+    if not isinstance(data, DictConfig) or "_target_" not in data:
+        return to_plain_dict(config)
+    if data.get("shape") is None:
+        from vaelab.runs.pieces import find_shape  # imports torch, which takes seconds
+
+        with open_dict(data):
+            data.shape = find_shape(to_plain_dict(data))
+    values = to_plain_dict(config)
+    image_shape("data.shape", values["data"]["shape"])
+    return values
 
 
 def read_config(path: Path) -> dict:

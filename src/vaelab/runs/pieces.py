@@ -10,6 +10,8 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from vaelab.checks import image_shape
+from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, VaelabError, one_line
 
 LIBRARIES = ("torch", "lightning")
@@ -43,6 +45,20 @@ def make_factory(where: str, config: Mapping[str, object]) -> Callable:
     if not callable(made):
         raise InputError(f"{where} must be a function of what it lacks: set {where}._partial_=true")
     return made
+
+
+def find_shape(data: Mapping[str, object]) -> list[int]:
+    """The shape ``[C, H, W]`` of the images that the section ``data`` describes, by its class.
+
+    **Raises**
+        InputError: the class does not exist, an option does not belong to it, or it does not know the shape.
+    """
+    _check_targets("data", data)
+    image_set = locate("data", str(data["_target_"]))
+    options = {name: value for name, value in data.items() if not name.startswith("_") and name != "shape"}
+    if not (isinstance(image_set, type) and issubclass(image_set, ImageDataModule)):
+        return ImageDataModule.find_shape()
+    return image_shape(f"{data['_target_']}.find_shape: the shape", image_set.find_shape(**options))
 
 
 def _make(where: str, config: Mapping[str, object]) -> object:
