@@ -66,6 +66,13 @@ def image_shape(name: str, value: object) -> list[int]:
     return sides
 
 
+def folder_name(name: str, value: object) -> str | None:
+    """``value`` where it is a text that can name a folder, or None, else an InputError."""
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise InputError(f"{name} must be the path of a folder, or null, got {value!r}")
+    return value
+
+
 def one_of(name: str, value: object, words: Collection[str]) -> str:
     """``value`` where it is one of ``words``, else an InputError.
 

@@ -125,6 +125,7 @@ COMMANDS = [
     (["beta=cyclical", "beta.warmup=0.5"], ["beta.warmup=0.5 does not fit 4 times", "0.25"]),
     (["evaluation.ema=1"], ["evaluation.ema must be below 1", "0.999"]),
     (["evaluation.ema=-0.1"], ["evaluation.ema must be a finite number of at least 0", "-0.1"]),
+    (["data=kmnist", "data.fallback=true"], ["data.fallback=true", "no fallback for KMNIST", "data.fallback=false"]),
     (["data=emnist", "data.split=capitals"], ["data.split must be one of byclass", "'capitals'"]),
     (["ckpt=nowhere/last.ckpt"], ["ckpt=nowhere/last.ckpt: no such file"]),
     (["ckpt=."], ["ckpt=.: no such file"]),
@@ -195,25 +196,74 @@ def test_damaged_images(command, tmp_path, image_set, how):
     assert len(err.strip().splitlines()) == 1
     assert str(path) in err
     assert "damaged" in err
-    assert "delete it" in err
+    assert "delete" not in err
     assert tree(tmp_path) == {}
 
 
-def test_missing_images_with_the_fallback_off(command, tmp_path, tmp_path_factory, monkeypatch):
+def test_images_of_ones_own_without_their_checksums(command, tmp_path, image_set):
+    root, options = image_set
+    status, _, err = command(*SMALL[4:], "data=mnist", *(word for word in options if "checksums" not in word))
+    assert status != 0
+    (line,) = err.strip().splitlines()
+    assert f"{root}/MNIST/raw/train-images-idx3-ubyte.gz is not the official file" in line
+    assert "data.checksums=null" in line
+    assert "delete" not in line
+    assert tree(tmp_path) == {}
+
+
+def test_training_and_test_images_of_two_sizes_are_refused_before_the_training(command, tmp_path, image_set):
+    root, options = image_set
+    small = np.zeros((20, 14, 14), np.uint8)
+    (root / "MNIST" / "raw" / f"{FILES['test_images']}.gz").write_bytes(gzip.compress(idx(small)))
+    options = [word for word in options if "checksums" not in word]
+    status, _, err = command(*SMALL[4:], "data=mnist", *options, "data.checksums=null")
+    assert status != 0
+    (line,) = err.strip().splitlines()
+    assert "28 x 28 pixels" in line
+    assert "14 x 14" in line
+    assert tree(tmp_path) == {}
+
+
+def test_images_of_one_class_have_no_probes(command, tmp_path, image_set):
+    """What was not measured is not said to be."""
+    root, options = image_set
+    for part in ("train_labels", "test_labels"):
+        (root / "MNIST" / "raw" / f"{FILES[part]}.gz").write_bytes(gzip.compress(idx(np.zeros(SIZES[part], np.uint8))))
+    options = [word for word in options if "labels" not in word]
+    options += [f"data.checksums.{FILES[part]}=null" for part in ("train_labels", "test_labels")]
+    status, out, err = command(*SMALL[4:], "data=mnist", *options, "name=one", "epochs=1")
+    assert (status, err) == (0, ""), err
+    assert "evaluated latents, aggregate; no probes (the training images have no labels, or all have the same)" in out
+    assert "failed" not in out
+
+
+@pytest.mark.parametrize("fallback", ["true", "false"])
+def test_missing_images_where_a_folder_is_named(command, tmp_path, monkeypatch, fallback):
+    """No other images take their place, and nothing is left behind."""
     monkeypatch.setattr(MNIST, "mirrors", [tmp_path.joinpath("nowhere").as_uri() + "/"])
-    root = tmp_path_factory.mktemp("none")  # torchvision leaves folders there
-    status, _, err = command(*SMALL[4:], "data=mnist", "data.fallback=false", f"data.root={root}")
+    status, _, err = command(*SMALL[4:], "data=mnist", f"data.fallback={fallback}", "data.root=some/where")
     assert status != 0
     line = err.strip().splitlines()[-1]
-    assert line.startswith("error: no MNIST under")
+    assert line.startswith("error: no MNIST under some/where")
     assert "data=mnist5k" in line
+    assert tree(tmp_path) == {}
+
+
+def test_missing_images_with_the_fallback_off(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(MNIST, "mirrors", [tmp_path.joinpath("nowhere").as_uri() + "/"])
+    status, _, err = command(*SMALL[4:], "data=mnist", "data.fallback=false")
+    assert status != 0
+    line = err.strip().splitlines()[-1]
+    assert line.startswith("error: no MNIST under data/MNIST/raw")
+    assert "data.fallback=true" in line
     assert tree(tmp_path) == {}
 
 
 def test_the_fallback_for_missing_images_is_reported_at_the_start_and_the_end(command, tmp_path, monkeypatch):
     monkeypatch.setattr(MNIST, "mirrors", [tmp_path.joinpath("nowhere").as_uri() + "/"])
-    status, out, _ = command(*SMALL[4:], "data=mnist", f"data.root={tmp_path / 'none'}", "name=in", "epochs=1")
+    status, out, _ = command(*SMALL[4:], "data=mnist", "name=in", "epochs=1")
     assert status == 0
+    assert not (tmp_path / "data").exists()
     assert out.count("WARNING: this is not MNIST but mnist5k") == 2
     assert '"name": "mnist5k"' in (tmp_path / "outputs/runs/in/results.json").read_text()
 

@@ -31,13 +31,20 @@ def test_pixels_are_those_of_the_file(folder):
     assert int((images > 0).sum()) == 15 * 4
 
 
-def test_dark_on_light_is_inverted_and_made_smaller(folder):
+def test_dark_on_light_is_inverted_and_made_smaller(folder, caplog):
     large, plain = (
         image_files.read([folder / name], SHAPE, invert) for name, invert in (("a.PNG", True), ("b.png", 0))
     )
     assert float((large.float() - plain.float()).abs().mean()) < 2
-    assert image_files.look_inverted(image_files.read([folder / "a.PNG"], SHAPE))
-    assert not image_files.look_inverted(plain)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("name", "invert"), [("a.PNG", False), ("b.png", True)])
+@pytest.mark.parametrize("shape", [SHAPE, (1, 28, 56)])
+def test_images_that_seem_inverted_are_reported(folder, caplog, name, invert, shape):
+    """Also where they get a margin of background."""
+    image_files.read([folder / name], shape, invert)
+    assert "is --invert missing, or wrong?" in caplog.text
 
 
 def test_what_is_transparent_is_background(tmp_path):
@@ -71,6 +78,25 @@ def test_a_photo_is_turned_as_its_camera_was(tmp_path):
     read = image_files.read([tmp_path / "photo.png"], SHAPE)[0, 0]
     assert int(read[:5].min()) == 255
     assert int(read[5:].max()) == 0
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_an_image_keeps_its_aspect_ratio(tmp_path, invert):
+    """A wide image gets a margin of background above and below; a square in it stays a square."""
+    pixels = np.zeros((56, 112), np.uint8)
+    pixels[16:40, 40:64] = 255
+    Image.fromarray(255 - pixels if invert else pixels).save(tmp_path / "wide.png")
+    read = image_files.read([tmp_path / "wide.png"], SHAPE, invert)[0, 0]
+    lit = (read > 127).nonzero()
+    high, wide = (lit.amax(0) - lit.amin(0) + 1).tolist()
+    assert high == wide == 6
+    assert int(read[:7].max()) == int(read[-7:].max()) == 0
+
+
+def test_pixels_of_zero_and_one_are_refused(tmp_path):
+    Image.fromarray(np.eye(28, dtype=np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match=r"mask\.png is brighter than 1 of 255"):
+        image_files.read([tmp_path / "mask.png"], SHAPE)
 
 
 @pytest.mark.parametrize("damage", ["text", "half"])

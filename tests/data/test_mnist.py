@@ -37,9 +37,25 @@ def test_files_are_read_gzipped_or_not(mnist_root, idx_arrays):
     }
 
 
-@pytest.mark.usefixtures("offline")
-def test_missing_data_fall_back_under_another_name(tmp_path, caplog):
-    images = MNIST(batch_size=600, eval_batch_size=100, val=6_000, root=str(tmp_path))
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch) -> Path:
+    """The current folder, with nothing in it, and no other default."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VAELAB_DATA", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def unreachable(monkeypatch) -> None:
+    """torchvision's own download, whose mirror does not answer."""
+    from torchvision import datasets
+
+    monkeypatch.setattr(datasets.MNIST, "mirrors", ["file:///nowhere/"])
+
+
+@pytest.mark.usefixtures("offline", "elsewhere")
+def test_missing_data_fall_back_under_another_name(caplog):
+    images = MNIST(batch_size=600, eval_batch_size=100, val=6_000)
     images.prepare_data()
     images.setup()
     assert images.is_fallback
@@ -50,19 +66,99 @@ def test_missing_data_fall_back_under_another_name(tmp_path, caplog):
     assert "mnist5k" in caplog.text
 
 
-@pytest.mark.usefixtures("offline")
-def test_missing_data_without_fallback_are_an_error(tmp_path):
-    images = MNIST(batch_size=64, eval_batch_size=100, val=0, root=str(tmp_path), fallback=False)
+@pytest.mark.usefixtures("offline", "elsewhere")
+def test_missing_data_without_fallback_are_an_error():
+    images = MNIST(batch_size=64, eval_batch_size=100, val=0, fallback=False)
     images.prepare_data()
-    with pytest.raises(ValueError, match=r"no MNIST under .*no answer.*data\.root"):
+    with pytest.raises(ValueError, match=r"no MNIST under .*no answer.*data\.root.*data\.fallback=true"):
         images.setup()
 
 
-def test_a_failed_download_returns_the_reason(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_a_root_that_was_named_has_no_fallback(elsewhere, monkeypatch, how):
+    """Another set than the one that was asked for would train under a wrong path."""
+    root = str(elsewhere / "typo")
+    if how == "environment":
+        monkeypatch.setenv("VAELAB_DATA", root)
+    images = MNIST(batch_size=64, eval_batch_size=100, val=0, root=root if how == "option" else None)
+    images.prepare_data()
+    with pytest.raises(ValueError, match=r"no MNIST under .*typo.*no answer.*data=mnist5k") as raised:
+        images.setup()
+    assert "data.fallback=true" not in str(raised.value)  # it is already, and of no use here
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("root", ["", " ", 3])
+def test_a_root_is_the_path_of_a_folder(root):
+    with pytest.raises(ValueError, match=r"data\.root must be the path of a folder"):
+        MNIST(batch_size=8, eval_batch_size=8, val=10, root=root)
+
+
+@pytest.mark.parametrize("kind", [FashionMNIST, KMNIST, partial(EMNIST, "letters")])
+def test_a_fallback_that_does_not_exist_is_refused(kind):
+    with pytest.raises(ValueError, match=r"data\.fallback=true: there is no fallback for \w+"):
+        kind(batch_size=8, eval_batch_size=8, val=10, fallback=True)
+
+
+def test_a_failed_download_returns_the_reason_and_leaves_nothing(tmp_path, monkeypatch):
     from torchvision import datasets
 
     monkeypatch.setattr(datasets.MNIST, "mirrors", [tmp_path.joinpath("nowhere").as_uri() + "/"])
-    assert "nowhere" in download.download(tmp_path, "MNIST")
+    for root in (tmp_path / "there", tmp_path / "new" / "folder"):
+        if root.name == "there":
+            root.mkdir()
+        assert "nowhere" in download.download(root, "MNIST")
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+@pytest.mark.usefixtures("unreachable")
+def test_a_failed_download_leaves_no_folder(tmp_path):
+    images = MNIST(batch_size=8, eval_batch_size=8, val=10, root=str(tmp_path / "a" / "b"))
+    images.prepare_data()
+    with pytest.raises(ValueError, match="its download failed"):
+        images.setup()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("unreachable")
+def test_an_old_torchvisions_files_do_not_count_as_a_download(tmp_path):
+    processed = tmp_path / "MNIST" / "processed"
+    processed.mkdir(parents=True)
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)), processed / name)
+    images = MNIST(batch_size=8, eval_batch_size=8, val=10, root=str(tmp_path))
+    images.prepare_data()
+    with pytest.raises(ValueError, match=r"its download failed \(.*nowhere.*\).*/processed are not read"):
+        images.setup()
+    assert sorted(path.name for path in processed.iterdir()) == ["test.pt", "training.pt"]
+
+
+@pytest.mark.parametrize("root", ["MNIST", "MNIST/raw", "mine"])
+def test_the_folder_of_the_files_themselves_is_understood(mnist_root, idx_arrays, root):
+    (mnist_root / "mine").symlink_to(mnist_root / "MNIST" / "raw")
+    images = small_mnist(mnist_root / root, idx_arrays)
+    np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), idx_arrays["test_images"])
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("root", ["KMNIST", "KMNIST/raw"])
+def test_the_folder_of_another_set_is_refused(tmp_path, idx_arrays, root):
+    """Its files have the same names."""
+    lay_out(tmp_path / "KMNIST" / "raw", idx_arrays, FILES)
+    images = FashionMNIST(batch_size=8, eval_batch_size=8, val=10, root=str(tmp_path / root))
+    with pytest.raises(ValueError, match=r"data\.root=.*KMNIST.* is a folder of another set than FashionMNIST"):
+        images.prepare_data()
+
+
+@pytest.mark.parametrize("kind", [MNIST, FashionMNIST])
+def test_a_missing_file_is_named_and_nothing_is_mixed_with_a_download(tmp_path, idx_arrays, kind, monkeypatch):
+    monkeypatch.setattr("vaelab.data.mnist.download", lambda *arguments: pytest.fail("a download"))
+    lay_out(tmp_path / kind.dataset / "raw", idx_arrays, FILES)
+    (tmp_path / kind.dataset / "raw" / FILES["test_labels"]).unlink()
+    images = kind(batch_size=8, eval_batch_size=8, val=10, root=str(tmp_path))
+    with pytest.raises(ValueError, match=r"holds train-images.* but not t10k-labels-idx1-ubyte: add what is missing"):
+        images.prepare_data()
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -99,8 +195,30 @@ def test_a_download_by_torchvision_is_read(idx_arrays, tmp_path, monkeypatch, na
     with served(mirror) as address:
         monkeypatch.setattr(kind, "mirrors", [address])
         images.prepare_data()
+    assert [path.name for path in (tmp_path / "fetched").iterdir()] == [kind.__name__]
     images.setup()
     np.testing.assert_array_equal(images.sets["test"].images[:, 0].numpy(), idx_arrays["test_images"])
+
+
+def test_a_download_keeps_the_files_that_are_there(idx_arrays, tmp_path, monkeypatch):
+    """Those that a checksum does not vouch for are somebody's own; torchvision would write over them."""
+    from torchvision import datasets
+
+    mirror, raw = tmp_path / "mirror", tmp_path / "fetched" / "MNIST" / "raw"
+    resources = []
+    mirror.mkdir()
+    raw.mkdir(parents=True)
+    for part, array in idx_arrays.items():
+        packed = gzip.compress(idx(array))
+        (mirror / f"{FILES[part]}.gz").write_bytes(packed)
+        resources.append((f"{FILES[part]}.gz", hashlib.md5(packed).hexdigest()))
+    monkeypatch.setattr(datasets.MNIST, "resources", resources)
+    (raw / f"{FILES['train_images']}.gz").write_bytes(b"mine")
+    with served(mirror) as address:
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
+        assert download.download(tmp_path / "fetched", "MNIST") is None
+    assert (raw / f"{FILES['train_images']}.gz").read_bytes() == b"mine"
+    assert (raw / FILES["test_labels"]).is_file()
 
 
 @pytest.mark.parametrize(("name", "folder"), [("fashion_mnist", "FashionMNIST"), ("kmnist", "KMNIST")])

@@ -1,7 +1,6 @@
 """What the scripts share: arguments, a finished run to work on, the file to write, errors and progress."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,8 +22,6 @@ from vaelab.models.contracts import Model
 from vaelab.runs.console import log_to_console
 from vaelab.runs.load import load_run
 from vaelab.training.module import VAEModule
-
-log = logging.getLogger(__name__)
 
 
 def main(work: Callable[[], None]) -> None:
@@ -102,11 +99,6 @@ def own_images(arguments: argparse.Namespace, paths: list[Path], model: Model) -
         )
     shape = model.given(labels(model, 1, None)).decode(model.sample_latents(1)).event_shape
     images = image_files.read(paths, tuple(shape), arguments.invert)
-    if image_files.look_inverted(images):
-        log.warning(
-            "the images are bright at their borders, and the training images are dark there: "
-            "is --invert missing, or wrong?"
-        )
     return images, labels(model, len(images), arguments.label)
 
 

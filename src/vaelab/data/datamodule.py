@@ -13,6 +13,7 @@ from vaelab.checks import image_shape, one_of, whole
 from vaelab.data.batches import Batches, IndexedImages
 from vaelab.data.binarize import BINARIZE, draw_binary
 from vaelab.data.contracts import ImageSet, check_image_set
+from vaelab.data.pixel_range import full_range
 from vaelab.errors import InputError
 
 REMEDY = "point data.root (or $VAELAB_DATA) at a folder that holds it"  # what to do where an image set is missing
@@ -151,8 +152,9 @@ class ImageDataModule(LightningDataModule, ABC):
         """
         if self.sets:
             return
-        self.image_set = self.read()
-        check_image_set(f"{type(self).__name__}.read", self.image_set)
+        images = self.read()
+        check_image_set(f"{type(self).__name__}.read", images)
+        self.image_set = full_range(images)
         self.name = self.image_set.name
         self._check_shape(list(self.image_set.train_images.shape[1:]))
         self.sets = self._split(self.image_set)

@@ -1,9 +1,11 @@
-"""Downloads of image sets by torchvision."""
+"""Downloads of image sets by torchvision: complete, or without a trace."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -17,19 +19,36 @@ LAST_WORDS = 12  # of torchvision's message, which lists all mirrors before it s
 @contextmanager
 def exclusive(root: Path) -> Iterator[None]:
     """Let one process at a time download into ``root``; leave no lock and no empty folder behind."""
-    lock, existed = root / ".download.lock", root.exists()
+    lock = root / ".download.lock"
+    with _existing(root):
+        try:
+            with locked(lock, wait=True):
+                yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _existing(folder: Path) -> Iterator[None]:
+    """In the block, ``folder`` exists if it can be made; folders made for it are removed after it where still empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with locked(lock, wait=True):
-            yield
+        with suppress(OSError):  # what needs the folder says why there is none
+            folder.mkdir(parents=True, exist_ok=True)
+        yield
     finally:
-        lock.unlink(missing_ok=True)
-        if not existed:
-            with suppress(OSError):  # the folder has files in it now
-                root.rmdir()
+        for path in missing:  # the innermost first
+            try:
+                path.rmdir()
+            except OSError:  # it is not empty, or another process has removed it
+                break
 
 
 def download(root: Path, dataset: str, split: str | None = None) -> str | None:
     """Let torchvision download an image set into ``root`` and verify its checksums; the reason where that failed.
+
+    It writes into a temporary folder, so that neither a failure nor an old file in ``root`` leaves a part of the set.
+    The files then go to ``<root>/<dataset>/raw``; files that are there already stay as they are.
 
     **Arguments**
         dataset: the name of torchvision's class, such as ``MNIST``.
@@ -38,6 +57,16 @@ def download(root: Path, dataset: str, split: str | None = None) -> str | None:
     **Raises**
         InputError: torchvision does not fit the installed torch.
     """
+    try:
+        with _existing(root), TemporaryDirectory(prefix=".download-", dir=root) as folder:
+            _download_here(Path(folder), dataset, split)
+            _move_files(Path(folder) / dataset / "raw", root / dataset / "raw")
+    except (RuntimeError, OSError, HTTPException) as error:  # URLError is an OSError
+        return " ".join(str(error).split()[-LAST_WORDS:]) or type(error).__name__
+    return None
+
+
+def _download_here(folder: Path, dataset: str, split: str | None) -> None:
     try:
         from torchvision import datasets  # type: ignore[import-untyped] # torchvision carries no types
     except (ImportError, RuntimeError) as error:
@@ -48,9 +77,13 @@ def download(root: Path, dataset: str, split: str | None = None) -> str | None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_S)  # torchvision sets none: where a firewall drops packets, it would wait for ever
     try:
-        getattr(datasets, dataset)(str(root), download=True, **({"split": split} if split else {}))
-    except (RuntimeError, OSError) as error:  # URLError is an OSError
-        return " ".join(str(error).split()[-LAST_WORDS:])
+        getattr(datasets, dataset)(str(folder), download=True, **({"split": split} if split else {}))
     finally:
         socket.setdefaulttimeout(before)
-    return None
+
+
+def _move_files(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for file in source.iterdir():
+        if not (target / file.name).exists():
+            file.replace(target / file.name)

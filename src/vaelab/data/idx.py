@@ -21,18 +21,22 @@ FILES = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
-DELETE = "delete it, and the next run downloads it again"
+OWN = "for images of your own take data.checksums=null"
+# Nothing advises to delete a file: it may be the only copy of somebody's own images.
+AGAIN = "for the official file move this one to another place, and the next run downloads it"
+
+
+def find_some(folder: Path, files: Mapping[str, str] = FILES) -> dict[str, Path]:
+    """The paths of those of ``files`` that are in ``folder``, unpacked files before gzipped ones."""
+    candidates = {part: (folder / name, folder / f"{name}.gz") for part, name in files.items()}
+    found = {part: [path for path in paths if path.is_file()] for part, paths in candidates.items()}
+    return {part: paths[0] for part, paths in found.items() if paths}
 
 
 def find_files(folder: Path, files: Mapping[str, str] = FILES) -> dict[str, Path] | None:
-    """The paths of ``files`` in ``folder``, unpacked files before gzipped ones; None where one is missing."""
-    found = {}
-    for part, name in files.items():
-        candidates = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
-        if not candidates:
-            return None
-        found[part] = candidates[0]
-    return found
+    """As ``find_some``; None where one of ``files`` is missing."""
+    found = find_some(folder, files)
+    return found if len(found) == len(files) else None
 
 
 def read_idx_set(name: str, paths: Mapping[str, Path], checksums: Mapping[str, str] | None = None) -> ImageSet:
@@ -43,7 +47,7 @@ def read_idx_set(name: str, paths: Mapping[str, Path], checksums: Mapping[str, s
         checksums: the MD5 of each unpacked file, by its name without ``.gz``; other files are not verified.
 
     **Raises**
-        InputError: a file is damaged, or images and labels do not belong together.
+        InputError: a file is damaged, or images and labels, or training and test images, do not belong together.
     """
     arrays = {
         part: read_idx(path, (checksums or {}).get(path.name.removesuffix(".gz"))) for part, path in paths.items()
@@ -55,7 +59,15 @@ def read_idx_set(name: str, paths: Mapping[str, Path], checksums: Mapping[str, s
                 f"{paths[f'{part}_images']} and its labels do not fit: "
                 f"arrays of {tuple(images.shape)} and {tuple(labels.shape)}"
             )
+        if not len(images):
+            raise InputError(f"{paths[f'{part}_images']} holds no image")
         arrays[f"{part}_images"], arrays[f"{part}_labels"] = images.unsqueeze(1), labels.long()
+    train, test = ("{} x {}".format(*arrays[f"{part}_images"].shape[2:]) for part in ("train", "test"))
+    if train != test:
+        raise InputError(
+            f"the images in {paths['train_images']} have {train} pixels, and those in {paths['test_images']} {test}: "
+            "a model needs images of one size"
+        )
     return ImageSet(name, **arrays)
 
 
@@ -72,7 +84,10 @@ def read_idx(path: Path, checksum: str | None = None) -> Tensor:
     data = _unpack(path, checksum)
     found = hashlib.md5(data).hexdigest()
     if checksum is not None and found != checksum:
-        raise InputError(f"{path} is damaged: its unpacked content has MD5 {found}, expected {checksum}; {DELETE}")
+        raise InputError(
+            f"{path} is not the official file, or a damaged one: its unpacked content has MD5 {found}, expected "
+            f"{checksum}; {OWN}; {AGAIN}"
+        )
     return _parse(path, data)
 
 
@@ -84,9 +99,10 @@ def _unpack(path: Path, checksum: str | None) -> bytes:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         found = hashlib.md5(data).hexdigest()
+        expected = "" if checksum is None else f", expected MD5 of the unpacked file {checksum}"
+        again = "get it again from where it came from" if checksum is None else AGAIN
         raise InputError(
-            f"{path} is damaged: it cannot be unpacked ({error}; MD5 of the gzipped file {found}, "
-            f"expected MD5 of the unpacked file {checksum}); {DELETE}"
+            f"{path} is damaged: it cannot be unpacked ({error}; MD5 of the gzipped file {found}{expected}); {again}"
         ) from error
 
 

@@ -16,7 +16,6 @@ from vaelab.errors import InputError, one_line
 from vaelab.evaluation import aggregate, amortization, latents, likelihood, probes, sample_quality
 from vaelab.evaluation.evaluated_model import EvaluatedModel, Evaluation
 from vaelab.evaluation.settings import Settings
-from vaelab.models.contracts import Model
 
 __all__ = ["PARTS", "EvaluatedModel", "Evaluation", "EvaluationPart", "Settings", "evaluate", "settings_of"]
 
@@ -30,43 +29,46 @@ class EvaluationPart:
     **Attributes**
         measure: computes its metrics.
         settings: the settings that the metrics depend on.
-        lacking: why a model has no such metrics; None where it has.
+        lacking: why a model, or its images, have no such metrics; None where they have.
     """
 
     measure: Callable[[Evaluation], dict[str, object]]
     settings: tuple[str, ...]
-    lacking: Callable[[Model], str | None]
+    lacking: Callable[[Evaluation], str | None]
 
 
-def _always(model: Model) -> str | None:
-    return None
+def _needs_bound(evaluation: Evaluation) -> str | None:
+    return None if evaluation.model.has_bound else "the posterior has no density, so that there is no bound"
 
 
-def _needs_bound(model: Model) -> str | None:
-    return None if model.has_bound else "the posterior has no density, so that there is no bound"
+def _needs_continuous_latents(evaluation: Evaluation) -> str | None:
+    is_possible = evaluation.model.has_continuous_latents
+    return _needs_bound(evaluation) or (None if is_possible else "the latents are discrete")
 
 
-def _needs_continuous_latents(model: Model) -> str | None:
-    return _needs_bound(model) or (None if model.has_continuous_latents else "the latents are discrete")
-
-
-def _needs_outputs(model: Model) -> str | None:
-    is_possible = model.posterior.has_outputs
-    return _needs_continuous_latents(model) or (
+def _needs_outputs(evaluation: Evaluation) -> str | None:
+    is_possible = evaluation.model.posterior.has_outputs
+    return _needs_continuous_latents(evaluation) or (
         None if is_possible else "the posterior cannot be optimised for one image: take posterior=gaussian or flow"
     )
 
 
-def _needs_encoder_without_labels(model: Model) -> str | None:
-    return None if model.classes is None else "the encoder gets the label as an input"
+def _needs_labels(evaluation: Evaluation) -> str | None:
+    labels = evaluation.data.image_set.train_labels
+    return None if (labels != labels[0]).any() else "the training images have no labels, or all have the same"
+
+
+def _needs_labels_unknown_to_the_encoder(evaluation: Evaluation) -> str | None:
+    is_possible = evaluation.model.classes is None
+    return _needs_labels(evaluation) or (None if is_possible else "the encoder gets the label as an input")
 
 
 PARTS: Mapping[str, EvaluationPart] = {
     "likelihood": EvaluationPart(likelihood.measure, ("nll_samples", "prior_samples", "precision"), _needs_bound),
     "latents": EvaluationPart(latents.measure, ("active_variance",), _needs_continuous_latents),
     "aggregate": EvaluationPart(aggregate.measure, ("aggregate_images",), _needs_continuous_latents),
-    "probes": EvaluationPart(probes.measure, ("probe_images",), _needs_encoder_without_labels),
-    "samples": EvaluationPart(sample_quality.measure, ("generated",), _always),
+    "probes": EvaluationPart(probes.measure, ("probe_images",), _needs_labels_unknown_to_the_encoder),
+    "samples": EvaluationPart(sample_quality.measure, ("generated",), _needs_labels),
     "amortization": EvaluationPart(
         amortization.measure,
         ("amortization_images", "amortization_steps", "nll_samples", "prior_samples"),
@@ -84,12 +86,12 @@ def settings_of(part: str, settings: Settings) -> dict[str, object]:
 def evaluate(part: str, evaluation: Evaluation) -> dict[str, object]:
     """The metrics of one part, with the seconds that it took (``time_s``) and its settings (``asked``).
 
-    A part that the model cannot have holds ``lacking``, the reason. A part that failed holds ``error``, the message;
-    its traceback goes to train.log, and the same command tries the part again. No failure ends the run, whose other
-    results are worth keeping.
+    A part that the model or its images cannot have holds ``lacking``, the reason. A part that failed holds ``error``,
+    the message; its traceback goes to train.log, and the same command tries the part again. No failure ends the run,
+    whose other results are worth keeping.
     """
     asked = {"asked": settings_of(part, evaluation.settings)}
-    reason = PARTS[part].lacking(evaluation.model)
+    reason = PARTS[part].lacking(evaluation)
     if reason is not None:
         return {"lacking": reason, **asked}
     began = time.monotonic()

@@ -21,7 +21,14 @@ from vaelab.runs.directory import LAST
 from vaelab.runs.load import load_run
 from vaelab.runs.preemption import return_to_queue
 from vaelab.runs.prepare import check_options
-from vaelab.runs.results import add_evaluation, missing_parts, read_results, validation_metrics, versions
+from vaelab.runs.results import (
+    add_evaluation,
+    describe_parts,
+    missing_parts,
+    read_results,
+    validation_metrics,
+    versions,
+)
 from vaelab.runs.resume import how_to_go_on
 from vaelab.runs.run import Components, Run
 from vaelab.training.lightning_internals import BestCheckpoint, MetricsCSV
@@ -158,7 +165,8 @@ def evaluate_run(run: Run, module: VAEModule, data: ImageDataModule) -> None:
     for part in missing_parts(read_results(run.directory), run.config):
         add_evaluation(run.directory, part, evaluate(part, evaluation))
     if options["parts"]:
-        log.info(f"evaluated {', '.join(options['parts'])}; more by python scripts/evaluate.py {run.directory}")
+        found = read_results(run.directory)["evaluation"]
+        log.info(f"{describe_parts(found, options['parts'])}; more by python scripts/evaluate.py {run.directory}")
 
 
 def evaluate_finished(run: Run) -> None:

@@ -4,7 +4,7 @@ import csv
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -73,6 +73,18 @@ def missing_parts(results: Mapping[str, dict], config: Mapping[str, dict]) -> li
 def has_failed(part: Mapping[str, object]) -> bool:
     """Whether a part of the evaluation is stored as failed."""
     return "error" in part
+
+
+def describe_parts(evaluation: Mapping[str, Mapping[str, object]], parts: Sequence[str]) -> str:
+    """Which of ``parts`` were evaluated, which failed, and which do not exist for this model, with the reason.
+
+    >>> describe_parts({"latents": {}, "probes": {"error": "too few images"}}, ["latents", "probes"])
+    'evaluated latents; probes failed'
+    """
+    measured = [part for part in parts if not evaluation[part].keys() & {"error", "lacking"}]
+    failed = [f"{part} failed" for part in parts if has_failed(evaluation[part])]
+    lacking = [f"no {part} ({evaluation[part]['lacking']})" for part in parts if "lacking" in evaluation[part]]
+    return "; ".join([*([f"evaluated {', '.join(measured)}"] if measured else []), *failed, *lacking])
 
 
 def add_evaluation(directory: Path, part: str, metrics: Mapping[str, object]) -> None:
