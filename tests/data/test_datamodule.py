@@ -85,3 +85,27 @@ def test_read_must_return_an_image_set(monkeypatch):
     monkeypatch.setattr(data, "read", lambda: np.zeros(3))
     with pytest.raises(InputError, match="got ndarray"):
         data.setup()
+
+
+def test_some_classes_are_kept_with_their_labels(mnist_root, idx_arrays):
+    images = small_mnist(mnist_root, idx_arrays, classes=[8, 3], val=2, batch_size=4)
+    wanted = np.isin(idx_arrays["train_labels"], [3, 8])
+    parts = [images.sets[which].labels for which in ("train", "val")]
+    np.testing.assert_array_equal(torch.cat(parts).numpy(), idx_arrays["train_labels"][wanted])
+    assert set(images.sets["test"].labels.tolist()) == {3, 8}
+    assert images.describe()["classes"] == [3, 8]
+    assert len(images.image_set.train_labels) == 50  # all of them, for those who ask
+
+
+@pytest.mark.parametrize(
+    ("classes", "says"),
+    [
+        ([3, 17], r"data.classes=\[3, 17\]: mnist has no training image of the class 17, its labels are"),
+        ("38", "data.classes must be a list of labels such as .3,8., or null for all, got '38'"),
+        ([], "data.classes must be a list"),
+        ([-1], "each label in data.classes must be a whole number of at least 0, got -1"),
+    ],
+)
+def test_classes_that_do_not_exist_are_refused(mnist_root, idx_arrays, classes, says):
+    with pytest.raises(InputError, match=says):
+        small_mnist(mnist_root, idx_arrays, classes=classes)

@@ -62,6 +62,11 @@ def add_target(parser: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> No
 def add_images(parser: argparse.ArgumentParser, name: str) -> None:
     """Add the user's own images, as the argument or option ``name``."""
     parser.add_argument(name, type=Path, nargs="+", help="image files, or folders of them")
+    add_image_options(parser)
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is to be known of the user's own images."""
     parser.add_argument("--invert", action="store_true", help="the images are dark on a bright background")
     parser.add_argument("--label", type=int, help="the class of all images, for a conditional model")
 

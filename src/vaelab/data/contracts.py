@@ -1,6 +1,6 @@
 """What a data module reads: the images of a set and their labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,6 +34,42 @@ def check_image_set(reader: str, images: ImageSet) -> None:
     train, test = (tuple(tensor.shape[1:]) for tensor in (images.train_images, images.test_images))
     if train != test:
         raise InputError(f"{reader} must return images of one shape, got {train} for training and {test} for the test")
+
+
+def keep_classes(images: ImageSet, classes: list[int] | None) -> ImageSet:
+    """``images`` with the labels ``classes`` only; None for all.
+
+    **Raises**
+        InputError: no training or no test image has one of the labels.
+    """
+    if classes is None:
+        return images
+    there = images.train_labels.unique().tolist()
+    if absent := sorted({*classes} - {*there}):
+        raise InputError(
+            f"data.classes={classes}: {images.name} has no training image of the class {absent[0]}, "
+            f"its labels are {_listed(there)}"
+        )
+    kept = {
+        part: torch.isin(getattr(images, f"{part}_labels"), torch.tensor(classes)).nonzero().squeeze(1)
+        for part in ("train", "test")
+    }
+    if not len(kept["test"]):
+        raise InputError(f"data.classes={classes}: {images.name} has no test image of these classes")
+    return replace(
+        images,
+        **{
+            f"{part}_{what}": getattr(images, f"{part}_{what}")[kept[part]]
+            for part in kept
+            for what in ("images", "labels")
+        },
+    )
+
+
+def _listed(labels: list[int]) -> str:
+    return (
+        f"{labels[0]} to {labels[-1]}" if len(labels) > 2 and len(labels) == labels[-1] - labels[0] + 1 else str(labels)
+    )
 
 
 def _check_part(reader: str, part: str, images: Tensor, labels: Tensor) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from vaelab.checks import image_shape, one_of, whole
 from vaelab.data.batches import Batches, IndexedImages
 from vaelab.data.binarize import BINARIZE, draw_binary
-from vaelab.data.contracts import ImageSet, check_image_set
+from vaelab.data.contracts import ImageSet, check_image_set, keep_classes
 from vaelab.data.pixel_range import full_range
 from vaelab.errors import InputError
 
@@ -52,6 +52,7 @@ class ImageDataModule(LightningDataModule, ABC):
         eval_batch_size: images per batch of validation and test, over all processes together.
         val: how many images at the end of the training images are kept for validation; may be 0.
         shape: ``[C, H, W]`` of an image, which networks and priors take from here; None for that of the images.
+        classes: the labels whose images are used, in all parts; None for all. Labels keep their values.
         train: how many of the other training images to use; None for all.
         test: how many of the test images to use; None for all.
         binarize: ``none``; ``threshold`` at one half; ``static``: drawn once, the same in every run; ``dynamic``: the
@@ -81,6 +82,7 @@ class ImageDataModule(LightningDataModule, ABC):
         eval_batch_size: int,
         val: int,
         shape: Sequence[int] | None = None,
+        classes: Sequence[int] | None = None,
         train: int | None = None,
         test: int | None = None,
         binarize: str = "none",
@@ -92,6 +94,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.eval_batch_size = whole("data.eval_batch_size", eval_batch_size)
         self.val = whole("data.val", val, 0)
         self.shape = None if shape is None else image_shape("data.shape", shape)
+        self.classes = None if classes is None else _check_classes(classes)
         self.train = None if train is None else whole("data.train", train)
         self.test = None if test is None else whole("data.test", test)
         self.binarize = one_of("data.binarize", binarize, BINARIZE)
@@ -157,7 +160,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.image_set = full_range(images)
         self.name = self.image_set.name
         self._check_shape(list(self.image_set.train_images.shape[1:]))
-        self.sets = self._split(self.image_set)
+        self.sets = self._split(keep_classes(self.image_set, self.classes))
         self._binarize_once()
 
     def _check_shape(self, found: list[int]) -> None:
@@ -191,10 +194,11 @@ class ImageDataModule(LightningDataModule, ABC):
             if self.binarize == "static" or (self.binarize == "dynamic" and which != "train"):
                 images.images = draw_binary(images.images, part)
 
-    def describe(self) -> dict[str, str | int]:
+    def describe(self) -> dict[str, str | int | list[int]]:
         """The entry ``data`` of results.json: the name, the sizes of the parts, binarisation and batch size."""
         sizes = {which: len(images) for which, images in self.sets.items()}
-        return {"name": self.name, **sizes, "binarize": self.binarize, "batch_size": self.batch_size}
+        classes = {} if self.classes is None else {"classes": self.classes}
+        return {"name": self.name, **classes, **sizes, "binarize": self.binarize, "batch_size": self.batch_size}
 
     def train_dataloader(self) -> Batches:
         return self._batches("train", self.batch_size, self.seed)
@@ -228,6 +232,12 @@ class ImageDataModule(LightningDataModule, ABC):
         if drawn and self.binarize in ("static", "dynamic"):
             return torch.bernoulli(x)
         return x
+
+
+def _check_classes(classes: object) -> list[int]:
+    if not isinstance(classes, Sequence) or isinstance(classes, str) or not classes:
+        raise InputError(f"data.classes must be a list of labels such as [3,8], or null for all, got {classes!r}")
+    return sorted({whole("each label in data.classes", label, 0) for label in classes})
 
 
 def _signature(cls: type[ImageDataModule]) -> inspect.Signature:

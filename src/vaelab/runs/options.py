@@ -97,6 +97,8 @@ def differences(
 ) -> list[str]:
     """The options in which two configurations differ, with both values.
 
+    An option that is null counts as one that is missing: older versions had fewer options.
+
     >>> differences({"epochs": 5, "name": "a"}, {"epochs": 50, "name": "b"})
     ['epochs=5 there, 50 here']
     """
@@ -105,7 +107,7 @@ def differences(
     return [
         f"{option}={left.get(option, missing)} there, {right.get(option, missing)} here"
         for option in sorted(left.keys() | right.keys())
-        if left.get(option, missing) != right.get(option, missing) and not is_among(option, ignored)
+        if left.get(option) != right.get(option) and not is_among(option, ignored)
     ]
 
 
