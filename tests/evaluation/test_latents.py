@@ -4,7 +4,7 @@ import pytest
 import torch
 from evaluations import evaluation
 
-from vaelab.evaluation.latents import ActiveUnits
+from vaelab.evaluation.latents import ActiveUnits, posterior_std
 from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import evaluate
 
@@ -38,3 +38,26 @@ def test_a_higher_threshold_counts_fewer_active_units():
         for threshold in (0.0, 1e6)
     ]
     assert counts == [3, 0]
+
+
+@torch.no_grad()
+def test_active_units_std_and_probes_of_two_layers_take_the_second_layers_own_mean_and_variance():
+    """E_q[z₂] is an expectation over z₁; the value at the mean of z₁ is far from it where q(z₂|z₁) is curved."""
+    evaluated = evaluation("model=hvae", "latent=5", "bottom=3")
+    posterior = evaluated.model.posterior
+    for parameter in posterior.parameters():
+        parameter *= 3
+    x, _ = next(evaluated.batches("test"))
+    q = posterior(x)
+    torch.manual_seed(0)
+    z = q.sample((1_500,))
+    upper = slice(3, None)
+    error = z[..., upper].std(0)
+    means, _ = evaluated.posterior_means("test", len(x))  # what the probes get
+    assert float(((means - z.mean(0))[:, upper] / error).abs().max()) < 0.15
+    at_mean = posterior.second(posterior.first(x).mean).mean
+    assert float(((at_mean - z.mean(0)[:, upper]) / error).abs().max()) > 0.5
+    assert float((posterior_std(q) / z.std(0).mean(-1)).log().abs().max()) < 0.1
+    latents = evaluate("latents", evaluated)
+    assert latents["posterior_std"] == pytest.approx(float(z.std(0).mean()), rel=0.03)
+    assert latents["active_units"] == int((z.mean(0).var(0, correction=0) > 0.01).sum())

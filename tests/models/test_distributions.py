@@ -2,13 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from small_models import grid
 from torch.distributions import (
     Bernoulli,
     Categorical,
-    ContinuousBernoulli,
     Distribution,
     Independent,
     Laplace,
@@ -18,9 +18,10 @@ from torch.distributions import (
     kl_divergence,
 )
 
+from vaelab.models.continuous_bernoulli import ContinuousBernoulli
+from vaelab.models.discretized_logistic import DiscretizedLogistic
 from vaelab.models.distributions import (
     Chain,
-    DiscretizedLogistic,
     JointBernoulli,
     Mixture,
     PointMass,
@@ -107,6 +108,41 @@ def test_a_chain_integrates_to_one_and_its_samples_have_the_moments_of_its_densi
     torch.testing.assert_close(drawn.mean(0), mean, atol=0.01, rtol=0)
     second = (density * points.prod(1)).sum() * area
     torch.testing.assert_close(drawn.prod(1).mean(), second, atol=0.01, rtol=0)
+    torch.testing.assert_close(chain.mean, mean, atol=2e-3, rtol=0)
+    torch.testing.assert_close(
+        chain.variance, (density[:, None] * points**2).sum(0) * area - mean**2, atol=0.01, rtol=0
+    )
+
+
+@pytest.mark.parametrize("first_last", [False, True])
+def test_the_moments_of_a_chains_second_layer_are_those_of_its_samples(first_last):
+    """Where the second layer is curved, they are far from those at the first layer's mean."""
+    loc, scale = torch.tensor([[0.2], [-1.0], [2.0]]).double(), torch.tensor([[1.1], [0.6], [0.3]]).double()
+    chain = Chain(diagonal_normal(loc, scale), curved, 3, first_last)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)  # exact expectations over N(0, 1)
+    weights = torch.from_numpy(weights / weights.sum())[:, None, None]
+    second = curved(loc + scale * torch.from_numpy(nodes)[:, None, None])
+    mean = (weights * second.mean).sum(0)
+    variance = (weights * (second.variance + second.mean**2)).sum(0) - mean**2
+    (first_mean, found_mean), (first_variance, found_variance) = map(chain.split, (chain.mean, chain.variance))
+    torch.testing.assert_close((first_mean, first_variance), (loc, scale**2))
+    assert ((found_mean - mean).abs() < 0.01 * variance.sqrt()).all()
+    torch.testing.assert_close(found_variance, variance, rtol=0.08, atol=0)  # the tails of a²
+    at_mean = curved(loc)
+    assert float((at_mean.mean - mean).abs().max()) > 0.5
+    assert float((variance / at_mean.variance).max()) > 3
+
+
+def test_the_moments_of_a_chain_are_exact_where_its_second_layer_is_linear_and_the_same_whenever_they_are_asked_for():
+    weight = torch.randn(4, 2).double()
+    loc, scale = torch.randn(5, 4).double(), torch.rand(5, 4).double() + 0.1
+    chain, again = (Chain(diagonal_normal(loc, scale), lambda a: diagonal_normal(a @ weight, 0.3 + 0 * a[..., :2]), 6)
+                    for _ in range(2))  # fmt: skip
+    state = torch.random.get_rng_state()
+    torch.testing.assert_close(chain.split(chain.mean)[1], loc @ weight)
+    torch.testing.assert_close(chain.split(chain.variance)[1], scale**2 @ weight**2 + 0.09, rtol=0.1, atol=0)
+    assert torch.equal(chain.mean, again.mean)
+    assert torch.equal(torch.random.get_rng_state(), state)  # it takes no random number from the training
 
 
 # ---- Bernoulli -----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Bernoulli. It is switched off here for single objects, never for the process.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import ClassVar, TypeAlias
 
 import torch
@@ -14,16 +15,17 @@ from torch import Size, Tensor
 from torch.distributions import (
     Bernoulli,
     Categorical,
-    ContinuousBernoulli,
     Distribution,
     Independent,
     MixtureSameFamily,
     Normal,
     constraints,
 )
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.quasirandom import SobolEngine
 
 from vaelab.errors import InputError
+from vaelab.models.continuous_bernoulli import ContinuousBernoulli
 
 Shape: TypeAlias = Size | list[int] | tuple[int, ...]
 
@@ -32,6 +34,7 @@ Shape: TypeAlias = Size | list[int] | tuple[int, ...]
 MIN_LOG_VARIANCE = -30.0
 # A product of so many factors of at least 1/2 is at least 2^-120; the smallest normal float32 is 2^-126.
 FACTORS_IN_PRODUCT = 120
+CHAIN_DRAWS = 256  # values of the first layer for the mean and variance of the second
 
 
 @contextmanager
@@ -137,13 +140,17 @@ class PointMass(Distribution):
 class Chain(Distribution):
     """p(z) = p(a) p(b|a) over the vector z = (a, b), or z = (b, a) with ``first_last``: two stochastic layers.
 
-    ``mean`` and ``variance`` are exact for a. For b they are those of p(b | mean of a), an approximation.
+    ``mean`` and ``variance`` are exact for a. For b they are estimates from ``CHAIN_DRAWS`` values of a:
+
+        E[b] = E_a[E[b|a]],   Var[b] = E_a[Var[b|a]] + Var_a[E[b|a]]
+
+    The noise of a is the same for every image, so that differences between images are not noise.
 
     **References**
         Importance Weighted Autoencoders (Burda et al., 2016), section 2.
 
     **Arguments**
-        first: p(a), event ``(A,)``.
+        first: p(a), a product of normal distributions, event ``(A,)``.
         second: a ``(..., A)`` -> p(b|a), batch ``(...)``, event ``(B,)``.
         length: A + B.
         first_last: whether z = (b, a), as in a prior that is sampled from the top.
@@ -170,13 +177,22 @@ class Chain(Distribution):
     def _joined(self, first: Tensor, second: Tensor) -> Tensor:
         return torch.cat([second, first] if self.first_last else [first, second], -1)
 
+    @cached_property
+    def _second_moments(self) -> tuple[Tensor, Tensor]:
+        """E[b] and Var[b] ``(*batch, B)``."""
+        mean, length = self.first.mean, self.first.event_shape[0]
+        noise = _even_noise(length).to(mean).view(CHAIN_DRAWS, *[1] * len(self.batch_shape), length)
+        second = self.second(mean + self.first.stddev * noise)
+        means = second.mean
+        return means.mean(0), second.variance.mean(0) + means.var(0, correction=0)
+
     @property
     def mean(self) -> Tensor:
-        return self._joined(self.first.mean, self.second(self.first.mean).mean)
+        return self._joined(self.first.mean, self._second_moments[0])
 
     @property
     def variance(self) -> Tensor:
-        return self._joined(self.first.variance, self.second(self.first.mean).variance)
+        return self._joined(self.first.variance, self._second_moments[1])
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         first = self.first.rsample(sample_shape)
@@ -185,6 +201,17 @@ class Chain(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         first, second = self.split(value)
         return self.first.log_prob(first) + self.second(first).log_prob(second)
+
+
+def _even_noise(length: int) -> Tensor:
+    """Values of N(0, I) ``(CHAIN_DRAWS, length)`` that cover it evenly; each column has mean 0 and variance 1.
+
+    Of functions of a trained encoder's latents they give the mean twice as accurately as independent draws.
+    """
+    uniform = SobolEngine(length, scramble=True, seed=0).draw(CHAIN_DRAWS, dtype=torch.float64)
+    noise = torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
+    noise = noise - noise.mean(0)
+    return noise / noise.square().mean(0).sqrt()
 
 
 class Mixture(MixtureSameFamily):
@@ -215,9 +242,12 @@ def pairwise_log_prob(components: Distribution, value: Tensor) -> Tensor:
     dims = len(components.event_shape)
     flat = value.flatten(value.dim() - dims)
     base = components.base_dist if isinstance(components, Independent) else None
-    if isinstance(base, (Bernoulli, ContinuousBernoulli)):
+    if isinstance(base, Bernoulli):
         return _pairs_of_logits(flat, base.logits.flatten(1), components.log_prob(torch.zeros_like(base.logits)))
-    if isinstance(base, Normal) and value.device.type != "mps":  # which has no float64
+    has_float64 = value.device.type != "mps"
+    if isinstance(base, ContinuousBernoulli) and has_float64:
+        return _pairs_of_continuous(flat, base.logits.flatten(1))
+    if isinstance(base, Normal) and has_float64:
         return _pairs_of_normals(flat, base.loc.flatten(1), base.scale.expand_as(base.loc).flatten(1))
     return components.log_prob(value.unsqueeze(value.dim() - dims))
 
@@ -228,6 +258,13 @@ def _pairs_of_logits(value: Tensor, logits: Tensor, log_p_of_zeros: Tensor) -> T
         return value @ logits.T + log_p_of_zeros
 
 
+def _pairs_of_continuous(value: Tensor, logits: Tensor) -> Tensor:
+    """The same in float64: trained logits are hundreds, so that both terms are of the order of 1e5 nats."""
+    exact = logits.double()
+    log_p_of_zeros = ContinuousBernoulli(exact, validate_args=False).log_prob(torch.zeros_like(exact)).sum(-1)
+    return _pairs_of_logits(value.double(), exact, log_p_of_zeros).to(value.dtype)
+
+
 def _pairs_of_normals(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     """log N(x; m, s²) for all pairs; float64, because it is a difference of large numbers."""
     x, loc, scale = value.double(), loc.double(), scale.double()
@@ -236,42 +273,3 @@ def _pairs_of_normals(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     with torch.autocast(value.device.type, enabled=False):
         quadratic = x**2 @ precision.T - 2 * x @ (loc * precision).T
     return (-0.5 * (quadratic + constant)).to(value.dtype)
-
-
-class DiscretizedLogistic(Distribution):
-    """A logistic distribution, discretized to ``levels`` equidistant grey values from 0 to 1.
-
-    P(x) = sigmoid((x + h - loc) / scale) - sigmoid((x - h - loc) / scale), with h half a level. The tails belong to
-    P(0) and P(1).
-
-    **References**
-        Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016).
-    """
-
-    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
-
-    def __init__(self, loc: Tensor, scale: Tensor, levels: int = 256, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = torch.broadcast_tensors(loc, scale)
-        self.levels = levels
-        super().__init__(self.loc.shape, validate_args=validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        """The integral of P(X > t) over [0, 1]; it differs from the mean of the levels by a fraction of a level."""
-        return self.scale * (softplus(self.loc / self.scale) - softplus((self.loc - 1) / self.scale))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        half = 0.5 / (self.levels - 1)
-        above = (value + half - self.loc) / self.scale
-        below = (value - half - self.loc) / self.scale
-        # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), without cancellation
-        log_width = torch.log(-torch.expm1(-2 * half / self.scale))
-        inside = logsigmoid(above) + logsigmoid(-below) + log_width
-        return torch.where(value < half, logsigmoid(above), torch.where(value > 1 - half, logsigmoid(-below), inside))
-
-    def sample(self, sample_shape: Shape = ()) -> Tensor:
-        with torch.no_grad():
-            uniform = torch.rand(self._extended_shape(Size(sample_shape)), device=self.loc.device).to(self.loc.dtype)
-            drawn = self.loc + self.scale * torch.logit(uniform, eps=1e-6)
-            top = self.levels - 1
-            return (drawn * top).round().clamp(0, top) / top

@@ -10,12 +10,14 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import ContinuousBernoulli, Distribution, Independent, Laplace, Normal
+from torch.distributions import Distribution, Independent, Laplace, Normal
 
 from vaelab.checks import number, one_of, whole
 from vaelab.errors import InputError
+from vaelab.models.continuous_bernoulli import ContinuousBernoulli
 from vaelab.models.contracts import Likelihood, Network
-from vaelab.models.distributions import DiscretizedLogistic, JointBernoulli, joint
+from vaelab.models.discretized_logistic import DiscretizedLogistic
+from vaelab.models.distributions import JointBernoulli, joint
 from vaelab.models.networks import activation
 
 IMAGE_DIMS = 3  # C, H, W
@@ -55,6 +57,8 @@ class BernoulliLikelihood(_LogitLikelihood):
 
 class ContinuousBernoulliLikelihood(_LogitLikelihood):
     """p(x|z) = prod_i C(p_i) p_i^{x_i} (1 - p_i)^{1 - x_i}: the Bernoulli normalised to a density on [0, 1].
+
+    The decoder's output is the logit of p_i. It may have any size: no probability is computed.
 
     **References**
         The continuous Bernoulli: fixing a pervasive error in variational autoencoders (Loaiza-Ganem and Cunningham,
