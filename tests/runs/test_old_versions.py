@@ -9,12 +9,17 @@ import torch
 from compositions import composed
 from conftest import ROOT
 
+from vaelab.models.contracts import Schedule
 from vaelab.runs.directory import BEST, RESULTS
 from vaelab.runs.load import load_run
 from vaelab.runs.migrate import migrate
 from vaelab.runs.options import NOT_TRAINING, differences
+from vaelab.runs.pieces import make_piece
 from vaelab.runs.prepare import make_module
+from vaelab.runs.resume import find_resume_point
+from vaelab.runs.run import Run
 from vaelab.sweeps.report import report
+from vaelab.training.schedules import CosineRate, CosineRateOf010
 
 OLD = ROOT / "tests" / "data_of_old_versions" / "0.1.0"
 STATE_DICTS = json.loads((OLD / "state_dicts.json").read_text())
@@ -69,3 +74,30 @@ def test_a_configuration_of_an_old_version_becomes_todays(old_sweep):
     results = json.loads((old_sweep / "latent=2" / RESULTS).read_text())
     words = [word for word in results["overrides"] if not word.startswith("name=")]
     assert differences(migrate(results["config"]), composed(*words), NOT_TRAINING) == []
+
+
+def test_a_run_of_an_old_version_goes_on_under_the_learning_rate_that_it_was_begun_with(old_sweep, caplog):
+    """Version 0.1.0's cosine fell during the warm-up; a rate that jumps half-way would be neither schedule."""
+    results = json.loads((old_sweep / "latent=2" / RESULTS).read_text())
+    words = [word for word in results["overrides"] if not word.startswith("name=")]
+    began = results["config"]
+    for _ in range(2):  # a run that has resumed resumes again
+        checkpoint = {"state_dict": {}, "epoch": 0, "global_step": 8, "config": began, "data": results["data"]}
+        torch.save(checkpoint, old_sweep / "last.ckpt")
+        run = Run(composed(*words, f"ckpt='{old_sweep / 'last.ckpt'}'", "epochs=5"), [], {}, old_sweep / "elsewhere")
+        run.config["trainer"]["max_epochs"] = 5
+        with caplog.at_level("INFO", logger="vaelab"):
+            assert find_resume_point(run).step == 8
+        assert "the learning rate goes on as version 0.1.0 began it" in caplog.text
+        rate = make_piece("lr", run.config["lr"], Schedule)
+        assert [rate(step, 100) for step in (1, 50)] == [CosineRateOf010(0.03)(step, 100) for step in (1, 50)]
+        began = run.config
+        assert differences(migrate(began), composed(*words, "epochs=5"), ("trainer.max_epochs", *NOT_TRAINING)) == []
+
+    run = Run(composed(*words, f"ckpt='{old_sweep / 'last.ckpt'}'", "epochs=5", "lr=constant"), [], {}, old_sweep)
+    find_resume_point(run)
+    assert run.config["lr"]["_target_"].endswith(".ConstantRate")  # another schedule was asked for
+
+
+def test_a_new_run_has_todays_learning_rate():
+    assert type(make_piece("lr", composed()["lr"], Schedule)) is CosineRate

@@ -2,7 +2,16 @@ import math
 
 import pytest
 
-from vaelab.training.schedules import Constant, ConstantRate, Cosine, CosineRate, Cyclical, Linear, Sigmoid
+from vaelab.training.schedules import (
+    Constant,
+    ConstantRate,
+    Cosine,
+    CosineRate,
+    CosineRateOf010,
+    Cyclical,
+    Linear,
+    Sigmoid,
+)
 
 WARMUPS = [Linear, Cosine, Sigmoid]
 
@@ -29,15 +38,27 @@ def test_beta_stays_between_start_and_weight(kind):
     assert values[-1] == 4.0
 
 
-def test_cosine_rises_then_falls_to_its_end():
-    rate = CosineRate(warmup=0.1, final=0.2)
+@pytest.mark.parametrize("warmup", [0.0, 0.03, 0.1, 0.3, 0.9, 7, 8.5])
+def test_cosine_rises_to_the_full_rate_then_falls_to_its_end(warmup):
+    rate = CosineRate(warmup=warmup, final=0.2)
     values = [rate(step, 100) for step in range(101)]
-    assert 0.9 < max(values) <= 1.0
-    assert values.index(max(values)) in (9, 10)
-    assert values[:10] == sorted(values[:10])
-    assert values[10:] == sorted(values[10:], reverse=True)
+    length = 100 * warmup if warmup <= 1 else warmup
+    top = max(0, math.ceil(length) - 1)  # the last step of the warm-up
+    assert values[top] == 1.0
+    assert values[: top + 1] == pytest.approx([min(1.0, (step + 1) / (length or 1)) for step in range(top + 1)])
+    assert values[top:] == sorted(values[top:], reverse=True)
+    middle = rate(round(length + (100 - length) / 2), 100)
+    assert middle == pytest.approx(0.6, abs=0.8 / (100 - length) + 1e-9)  # half of the way, at most a step beside it
     assert math.isclose(values[-1], 0.2)
     assert rate(200, 100) == values[-1]
+
+
+def test_the_cosine_of_version_0_1_0_is_kept_for_its_runs():
+    """Its values with warmup=0.3 and 100 steps, as that version computed them."""
+    rate = CosineRateOf010(warmup=0.3)
+    found = [rate(step, 100) for step in (0, 10, 29, 50, 90, 100)]
+    assert found == pytest.approx([0.033333, 0.357694, 0.806454, 0.5, 0.024472, 0.0], abs=1e-6)
+    assert max(rate(step, 100) for step in range(101)) < 0.81
 
 
 def test_constant_rate_is_one():

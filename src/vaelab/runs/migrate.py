@@ -1,6 +1,6 @@
 """Configurations of runs that older versions made, with today's class names. Weights and results need no change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from types import MappingProxyType
 
 # Version 0.1.0, whose modules lay in one folder: the class it named -> today's.
@@ -43,6 +43,11 @@ MOVED = {
     "vaelab.schedules.Linear": "vaelab.training.schedules.Linear",
     "vaelab.schedules.Sigmoid": "vaelab.training.schedules.Sigmoid",
 }
+# Its cosine of the learning rate fell during the warm-up too. A run that was begun under it goes on under it; where
+# configurations are compared the two are the same, so that the commands of 0.1.0 find their runs.
+COSINE = MOVED["vaelab.schedules.CosineRate"]
+COSINE_OF_010 = "vaelab.training.schedules.CosineRateOf010"
+MOVED[COSINE_OF_010] = COSINE
 # Its networks were functions, each with its options bound; today a network is an object that builds both.
 NETWORKS = {old for old in MOVED if old.startswith("vaelab.networks.")}
 # Its image sets were one class with an option ``name``; today each is a class.
@@ -94,3 +99,16 @@ def _migrated(value: object, output: Mapping[str, object] = MappingProxyType({})
     if old == "vaelab.data.ImageData":
         node["_target_"] = IMAGE_SETS[str(node.pop("name"))]
     return node
+
+
+def keep_schedule(begun: Mapping[str, object], config: MutableMapping[str, object]) -> bool:
+    """Give ``config`` the cosine of version 0.1.0 if the run was ``begun`` under it; whether it was.
+
+    **Arguments**
+        begun: the section ``lr`` of the configuration in its checkpoint.
+        config: the section ``lr`` of the run that goes on.
+    """
+    is_old = begun.get("_target_") in ("vaelab.schedules.CosineRate", COSINE_OF_010)
+    if is_old and config.get("_target_") == COSINE:  # else another schedule was asked for
+        config["_target_"] = COSINE_OF_010
+    return config.get("_target_") == COSINE_OF_010

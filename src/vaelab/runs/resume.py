@@ -10,7 +10,7 @@ from yaml import YAMLError
 
 from vaelab.errors import InputError, one_line
 from vaelab.runs.directory import COMPOSED, LAST, check_free, clear_for_restart, keep_aside
-from vaelab.runs.migrate import migrate
+from vaelab.runs.migrate import keep_schedule, migrate
 from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences, read_config
 from vaelab.runs.results import RESULTS, read_state
 from vaelab.runs.run import ResumePoint, Run
@@ -39,6 +39,8 @@ def find_resume_point(run: Run) -> ResumePoint:
             f"ckpt={run.ckpt} has its {done} epochs behind it, and this command asks for {epochs}: "
             f"say epochs={2 * done}, or another number above {done}, to train it for longer"
         )
+    if keep_schedule(checkpoint["config"].get("lr", {}), run.config["lr"]):
+        log.info("the learning rate goes on as version 0.1.0 began it: its cosine falls during the warm-up too")
     return ResumePoint(checkpoint["global_step"], done, checkpoint["data"])
 
 

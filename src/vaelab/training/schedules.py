@@ -124,14 +124,14 @@ class ConstantRate(Schedule):
 
 
 class CosineRate(Schedule):
-    """A linear warm-up, then half a cosine from the full learning rate down to ``final`` of it.
+    """A linear warm-up to the full learning rate, then half a cosine from there down to ``final`` of it.
 
     SGDR: Stochastic Gradient Descent with Warm Restarts (Loshchilov and Hutter, 2017), without the restarts.
     ``warmup``: a fraction of the training up to 1, a number of steps above 1.
 
-    >>> rate = CosineRate(warmup=0.0)
-    >>> [round(rate(step, 100), 3) for step in (0, 50, 100)]
-    [1.0, 0.5, 0.0]
+    >>> rate = CosineRate(warmup=0.2)
+    >>> [round(rate(step, 100), 3) for step in (0, 9, 19, 20, 60, 100)]
+    [0.05, 0.5, 1.0, 1.0, 0.5, 0.0]
     """
 
     def __init__(self, warmup: float = 0.0, final: float = 0.0) -> None:
@@ -140,6 +140,19 @@ class CosineRate(Schedule):
 
     def __call__(self, step: int, steps: int) -> float:
         length = _warmup_steps(self.warmup, steps)
+        if step + 1 < length:
+            return (step + 1) / length
+        return self.fall(max(0.0, step - length) / max(1.0, steps - length))
+
+    def fall(self, share: float) -> float:
+        """From 1 to ``final`` after this share of the fall."""
+        return self.final + 0.5 * (1 - self.final) * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+class CosineRateOf010(CosineRate):
+    """The schedule of version 0.1.0, under which its runs go on: it falls during the warm-up too."""
+
+    def __call__(self, step: int, steps: int) -> float:
+        length = _warmup_steps(self.warmup, steps)
         rise = min(1.0, (step + 1) / length) if length else 1.0
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps))))
-        return rise * (self.final + (1 - self.final) * fall)
+        return rise * self.fall(step / max(1, steps))
