@@ -38,6 +38,7 @@ SMALL = (
     "latent=4",
     "epochs=2",
     "evaluation.nll_samples=10",
+    "evaluation.prior_samples=2000",
     "trainer.log_every_n_steps=4",
     "trainer.precision=32-true",
     "pictures.every=null",  # the plots would take longer than all else; tests of them ask for them

@@ -5,7 +5,9 @@ import torch
 from small_models import IMAGE, NETWORK, probabilistic_pca, vae
 from torch.distributions import kl_divergence
 
+from vaelab import rng
 from vaelab.errors import InputError
+from vaelab.evaluation import amortization
 from vaelab.evaluation.amortization import gap_metrics, gap_terms, optimised
 from vaelab.models.likelihoods import BernoulliLikelihood
 from vaelab.models.posteriors import ChainPosterior, DiracPosterior, FlowPosterior
@@ -53,6 +55,34 @@ def test_optimising_neither_lowers_the_elbo_nor_changes_the_model(kind):
     assert found["approximation_gap"] > -0.02
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(("kind", "prior_samples"), [("gaussian", 0), ("gaussian", 301), ("flow", 0)])
+def test_the_stated_errors_of_the_two_parts_are_their_spreads_over_repeated_estimates(monkeypatch, kind, prior_samples):
+    """With q* held fixed; the errors are those of paired samples, which are smaller than those of the two ELBOs."""
+    torch.manual_seed(2)
+    model = vae(latent=2)
+    if kind == "flow":
+        model = LatentVariableModel(FlowPosterior(NETWORK, 2), BernoulliLikelihood(NETWORK, 2), StandardNormal(2))
+    x = torch.rand(10, *IMAGE)
+    best = optimised(model, x, steps=30)
+    monkeypatch.setattr(amortization, "optimised", lambda *_: best)
+    monkeypatch.setattr(amortization, "useful_prior_samples", lambda *_: prior_samples)
+    found = []
+    for seed in range(120):
+        monkeypatch.setattr(rng, "SUITE", 1_000 + seed)
+        found.append(gap_metrics(gap_terms(model, x, steps=1, samples=100)))
+    for name in ("nll", "gap", "approximation_gap", "amortization_gap"):
+        spread = torch.tensor([metrics[name] for metrics in found]).double().std()
+        stated = torch.tensor([metrics[f"{name}_stderr"] for metrics in found]).double().square().mean().sqrt()
+        assert 0.75 < float(stated / spread) < 1.35, name
+
+
+def test_no_amortization_gap_has_no_error(images):
+    model, _ = probabilistic_pca(images, 3)
+    found = gap_metrics(gap_terms(model, images[:20], steps=1, samples=100))
+    assert found["amortization_gap"] == pytest.approx(0, abs=1e-3)
+    assert found["amortization_gap_stderr"] < 1e-3
 
 
 @pytest.mark.parametrize("posterior", [ChainPosterior(NETWORK, 3), DiracPosterior(NETWORK, 3)])

@@ -9,7 +9,10 @@ from compositions import module_of, small_data
 from small_models import IMAGE, NETWORK, probabilistic_pca, vae
 from torch import nn
 
+from vaelab.evaluation import importance
 from vaelab.evaluation.importance import (
+    MARGIN,
+    WIDE,
     bf16_error,
     effective_samples,
     importance_weights,
@@ -103,20 +106,21 @@ def test_samples_of_the_prior_do_no_harm_where_the_posterior_is_exact(images):
     assert abs(float(estimate.mean()) - log_p.mean()) < 0.01
 
 
-def test_samples_of_the_prior_are_left_out_where_all_would_miss():
+def test_samples_of_the_prior_are_left_out_where_few_would_hit():
     model, x = vae(), torch.rand(3, *IMAGE)
     last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
-    last.bias.data[3:] = -10.0  # standard deviations of exp(-5): a rate of about 13 nats
-    assert useful_prior_samples(model, x, 50_000) == 0
     last.bias.data[3:] = -4.0
-    assert useful_prior_samples(model, x, 50_000) == 50_000
+    rate = float(model(x).rate.detach().median())
+    for hits, are_useful in ((0.5, False), (2, False), (math.exp(MARGIN - 0.1), False), (math.exp(MARGIN + 0.1), True)):
+        wanted = round(hits * math.exp(rate))
+        assert useful_prior_samples(model, x, wanted) == (wanted if are_useful else 0)
 
 
 def test_models_whose_images_cannot_share_samples_use_none_of_the_prior():
     model, x = vae(), torch.rand(3, *IMAGE)
-    assert useful_prior_samples(model, x, 50) == 50
+    assert useful_prior_samples(model, x, 5_000) == 5_000
     model.likelihood = LaplaceLikelihood(NETWORK, 3)
-    assert useful_prior_samples(model, x, 50) == 0
+    assert useful_prior_samples(model, x, 5_000) == 0
 
 
 @pytest.mark.parametrize("prior_samples", [0, 300])
@@ -141,15 +145,38 @@ def test_the_chunk_changes_memory_and_not_the_number_of_samples():
         assert importance_weights(model, x, samples=11, chunk=chunk).log_w.shape == (11, 9)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 1_000])
-def test_half_of_the_samples_of_the_prior_are_widened_with_any_chunk(chunk):
-    """If more were, the estimate would be too low: it rests on them, for only two samples are from q."""
+@torch.no_grad()
+@pytest.mark.parametrize("count", [1, 2, 3, 20])
+def test_the_density_in_the_weights_is_that_of_the_samples_that_are_drawn(count):
+    """Then the mean of a weight over all samples is p(x), for an odd number too, of which one half is the larger one.
+
+    The mean is by numerical integration over each of the three distributions that samples are from.
+    """
     torch.manual_seed(3)
-    model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
-    exact = integrated(model, x)
+    model, x = vae(latent=1).double(), torch.rand(4, *IMAGE, dtype=torch.float64)
+    z = torch.linspace(-16, 16, 4_001, dtype=torch.float64)[:, None]
+    q, p, samples = model.encode(x), model.prior_distribution(), 2
+    weights = importance._Proposals(model, x, q, p, samples, count, bf16=False).prior_log_weights(z).exp()
+    narrow, wide = p.log_prob(z).exp(), (p.log_prob(z / WIDE)).exp() / WIDE
+    drawn = samples * q.log_prob(z[:, None]).exp() + ((count - count // 2) * narrow + count // 2 * wide)[:, None]
+    mean = torch.trapezoid(drawn * weights, z, dim=0) / (samples + count)
+    torch.testing.assert_close(mean.log(), integrated(model, x), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("count", "chunk", "wide"), [(1, 5, 0), (2, 5, 1), (7, 2, 3), (7, 3, 3), (8, 3, 4)])
+def test_half_of_the_samples_of_the_prior_are_widened_with_any_chunk(monkeypatch, count, chunk, wide):
+    drawn = []
+    model, x = vae(latent=1), torch.rand(1, *IMAGE)
+    original = importance._Proposals.draw_prior
+    monkeypatch.setattr(importance, "WIDE", 1e6)
+    monkeypatch.setattr(
+        importance._Proposals, "draw_prior", lambda self, *args: drawn.append(original(self, *args)) or drawn[-1]
+    )
     with torch.no_grad():
-        estimate, _ = log_likelihood(importance_weights(model, x, 2, chunk, prior_samples=3_000).log_w)
-    torch.testing.assert_close(estimate, exact, atol=0.05, rtol=0)
+        importance_weights(model, x, 2, chunk, prior_samples=count)
+    z = torch.cat(drawn)
+    assert len(z) == count
+    assert int((z.abs() > 50).sum()) == wide
 
 
 @pytest.mark.parametrize(("log_w", "expected"), [([0.0, 0.0, 0.0, 0.0], 4), ([0.0, -200, -300, -400], 1)])

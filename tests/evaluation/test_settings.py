@@ -23,7 +23,7 @@ def test_every_setting_has_a_meaning():
 
 def test_a_run_evaluates_itself_with_the_settings_of_its_configuration():
     settings = Settings.of_run(composed("evaluation.aggregate_images=500", "evaluation.nll_samples=30")["evaluation"])
-    assert (settings.aggregate_images, settings.nll_samples, settings.prior_samples) == (500, 30, 2_000)
+    assert (settings.aggregate_images, settings.nll_samples, settings.prior_samples) == (500, 30, 20_000)
     assert settings.probe_images == Settings().probe_images  # which a run has no option for
 
 

@@ -19,7 +19,13 @@ from torch.distributions import Distribution
 from vaelab import rng
 from vaelab.errors import InputError
 from vaelab.evaluation.evaluated_model import Evaluation
-from vaelab.evaluation.importance import importance_weights, log_likelihood, useful_prior_samples
+from vaelab.evaluation.importance import (
+    ImportanceWeights,
+    importance_weights,
+    log_likelihood,
+    useful_prior_samples,
+    variance_of_mean,
+)
 from vaelab.evaluation.progress import Track, untracked
 from vaelab.models.contracts import Model
 from vaelab.models.inference import Inference
@@ -37,13 +43,14 @@ class GapTerms:
         elbo: with the encoder's q.
         best_elbo: with q*.
         log_p: log p(x) by importance sampling from the better of the two.
-        variance: the Monte Carlo variance of ``log_p``.
+        variances: the Monte Carlo variances of log p(x) (``nll``) and of the differences ``gap``,
+            ``approximation_gap`` and ``amortization_gap``.
     """
 
     elbo: Tensor
     best_elbo: Tensor
     log_p: Tensor
-    variance: Tensor
+    variances: dict[str, Tensor]
 
 
 def measure(evaluation: Evaluation) -> dict[str, object]:
@@ -111,28 +118,56 @@ def gap_terms(
         with rng.fixed_noise(x.device, rng.SUITE):
             found.append(importance_weights(model, x, samples, chunk, q=q, prior_samples=prior_samples))
     before, after = found
-    (log_p, variance), (best_log_p, best_variance) = (
-        log_likelihood(weights.log_w, weights.shared) for weights in found
-    )
     # Where the optimisation did not help, q* is the encoder's own posterior.
-    is_better = after.elbo > before.elbo
-    return GapTerms(
-        before.elbo,
-        torch.where(is_better, after.elbo, before.elbo),
-        torch.where(is_better, best_log_p, log_p),
-        torch.where(is_better, best_variance, variance),
+    return _compare(before, _choose(after.elbo > before.elbo, after, before))
+
+
+def _choose(first: Tensor, one: ImportanceWeights, other: ImportanceWeights) -> ImportanceWeights:
+    """Of each image the weights of ``one`` where ``first`` ``(B,)`` is true, else those of the ``other``."""
+    return ImportanceWeights(
+        torch.where(first, one.log_w, other.log_w),
+        torch.where(first, one.distortion, other.distortion),
+        torch.where(first, one.rate, other.rate),
+        torch.where(first, one.elbo_terms, other.elbo_terms),
+        one.shared,
     )
+
+
+def _compare(before: ImportanceWeights, best: ImportanceWeights) -> GapTerms:
+    """The terms of the gap from two sets of weights that the same noise was drawn for.
+
+    The differences have smaller errors than their parts: the k-th samples of q and q* differ by q and q* alone, and the
+    ELBO and log p(x) are estimated from the same samples.
+    """
+    log_p, variance = log_likelihood(best.log_w, best.shared)
+    variances = {
+        "nll": variance,
+        "gap": _variance_of_gap(best, log_p, before.elbo_terms),
+        "approximation_gap": _variance_of_gap(best, log_p, best.elbo_terms),
+        "amortization_gap": variance_of_mean(best.elbo_terms - before.elbo_terms),
+    }
+    return GapTerms(before.elbo, best.elbo, log_p, variances)
+
+
+def _variance_of_gap(weights: ImportanceWeights, log_p: Tensor, elbo_terms: Tensor) -> Tensor:
+    """The Monte Carlo variance of log p(x) - mean ``elbo_terms`` ``(B,)``, by the delta method."""
+    terms = torch.exp(weights.log_w - log_p)
+    own = len(elbo_terms)
+    terms[:own] -= elbo_terms * (len(terms) / own)  # terms has the samples of the prior too
+    return variance_of_mean(terms, weights.shared)
 
 
 def gap_metrics(terms: GapTerms) -> dict[str, float]:
-    """Means over the images, and the standard error of the nll."""
+    """Means over the images, and their Monte Carlo standard errors."""
     elbo, best, log_p = (float(term.double().mean()) for term in (terms.elbo, terms.best_elbo, terms.log_p))
-    return {
-        "elbo": elbo,
-        "best_elbo": best,
+    metrics = {"elbo": elbo, "best_elbo": best}
+    differences = {
         "nll": -log_p,
-        "nll_stderr": math.sqrt(float(terms.variance.double().sum())) / len(terms.log_p),
         "gap": log_p - elbo,
         "approximation_gap": log_p - best,
         "amortization_gap": best - elbo,
     }
+    for name, value in differences.items():
+        variance = terms.variances[name].double()
+        metrics |= {name: value, f"{name}_stderr": math.sqrt(float(variance.sum())) / len(variance)}
+    return metrics

@@ -16,7 +16,8 @@ from vaelab.models.distributions import pairwise_log_prob
 from vaelab.models.inference import Inference, closed_form_kl
 
 CPU_CHUNK, GPU_CHUNK = 1_000, 20_000  # latents decoded at a time: the images of more do not fit in a CPU's cache
-WIDE = 1.75  # factor on every second sample of the prior: see _log_wide_prior
+WIDE = 1.75  # factor on every second sample of the prior: see _log_prior_proposal
+MARGIN = 3.0  # nats: see useful_prior_samples
 BF16_TOLERANCE = 0.005  # nats, of the mean over images
 
 
@@ -28,12 +29,14 @@ class ImportanceWeights:
         log_w: log p(x|z) + log p(z) - log density of z ``(K, B)``.
         distortion: -log p(x|z), averaged over the samples of q(z|x) ``(B,)``.
         rate: KL(q(z|x) ‖ p(z)) ``(B,)``, averaged over those samples where it has no closed form.
+        elbo_terms: log p(x|z) - KL(q(z|x) ‖ p(z)) of each of those samples, whose mean is the ELBO.
         shared: how many of the K samples, the last ones, are from the prior and the same for all images.
     """
 
     log_w: Tensor
     distortion: Tensor
     rate: Tensor
+    elbo_terms: Tensor
     shared: int = 0
 
     @property
@@ -68,20 +71,21 @@ def importance_weights(
             device. Another chunk draws other samples of the same distribution.
         bf16: whether the decoder's matrix products are in bfloat16; densities never are.
         q: a distribution to use instead of q(z|x), batch ``(B,)``.
-        prior_samples: further samples, even in number, that all images share.
+        prior_samples: further samples that all images share; every second one is wider.
     """
     chunk = chunk or (CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK)
     proposals = _Proposals(model, x, q or model.encode(x), model.prior_distribution(), samples, prior_samples, bf16)
-    log_w, distortion, rate = [], torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x[:, 0, 0, 0])
+    log_w, elbo_terms, distortion, rate = [], [], torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x[:, 0, 0, 0])
     for indices in torch.arange(samples).split(max(1, chunk // len(x))):
         part = proposals.draw_posterior(len(indices))  # one Inference per chunk, freed before the next
         log_w.append(proposals.posterior_log_weights(part))
+        elbo_terms.append(part.log_px - part.kl)
         distortion -= part.log_px.sum(0) / samples
         rate += part.rate * (len(indices) / samples)
     for first in range(0, prior_samples, chunk):
         z = proposals.draw_prior(min(chunk, prior_samples - first), first)
         log_w.append(proposals.prior_log_weights(z))
-    return ImportanceWeights(torch.cat(log_w), distortion, rate, prior_samples)
+    return ImportanceWeights(torch.cat(log_w), distortion, rate, torch.cat(elbo_terms), prior_samples)
 
 
 @dataclass
@@ -101,16 +105,16 @@ class _Proposals:
         return Inference(self.x, z, self.q, self.p, self._decode(z))
 
     def draw_prior(self, count: int, first: int) -> Tensor:
-        """Samples ``first``, ``first + 1``, ... of the prior ``(count, D)``; every second one of all is widened."""
+        """Samples ``first``, ``first + 1``, ... of the prior ``(count, D)``; those of odd numbers are widened."""
         z = self.p.sample((count,))
-        z[first % 2 :: 2] *= WIDE
+        z[1 - first % 2 :: 2] *= WIDE
         return z
 
     def posterior_log_weights(self, part: Inference) -> Tensor:
         """``(K, B)``."""
         log_density = part.log_qz
         if self.prior_samples:
-            log_density = self._log_mixture(part.log_qz, _log_wide_prior(self.p, part.z, part.log_pz))
+            log_density = self._log_mixture(part.log_qz, self._log_prior_proposal(part.z, part.log_pz))
         return part.log_px + part.log_pz - log_density
 
     def prior_log_weights(self, z: Tensor) -> Tensor:
@@ -118,37 +122,46 @@ class _Proposals:
         px = self._decode(z)
         log_px, log_qz = pairwise_log_prob(px, self.x).T, pairwise_log_prob(self.q, z)
         log_pz = self.p.log_prob(z).unsqueeze(1)
-        log_wide = _log_wide_prior(self.p, z, log_pz.squeeze(1)).unsqueeze(1)
-        return log_px + log_pz - self._log_mixture(log_qz, log_wide)
+        log_proposal = self._log_prior_proposal(z, log_pz.squeeze(1)).unsqueeze(1)
+        return log_px + log_pz - self._log_mixture(log_qz, log_proposal)
 
     def _decode(self, z: Tensor) -> Distribution:
         with torch.autocast(self.x.device.type, torch.bfloat16, enabled=self.bf16):
             return self.model.decode(z)
 
-    def _log_mixture(self, log_qz: Tensor, log_wide: Tensor) -> Tensor:
-        total = self.samples + self.prior_samples
-        return torch.logaddexp(log_qz + math.log(self.samples / total), log_wide + math.log(self.prior_samples / total))
+    def _log_mixture(self, log_qz: Tensor, log_proposal: Tensor) -> Tensor:
+        return _log_mixed(log_qz, log_proposal, self.samples, self.prior_samples)
+
+    def _log_prior_proposal(self, z: Tensor, log_pz: Tensor) -> Tensor:
+        """Log density of the prior's samples, the wide ones included: latents of unusual images lie far out."""
+        log_wide = self.p.log_prob(z / WIDE) - z.shape[-1] * math.log(WIDE)
+        wide = self.prior_samples // 2
+        return _log_mixed(log_pz, log_wide, self.prior_samples - wide, wide)
 
 
-def _log_wide_prior(p: Distribution, z: Tensor, log_pz: Tensor) -> Tensor:
-    """Log density of samples of p, every second one multiplied by ``WIDE``: latents of unusual images lie far out."""
-    far = p.log_prob(z / WIDE) - z.shape[-1] * math.log(WIDE)
-    return torch.logaddexp(log_pz, far) - math.log(2)
+def _log_mixed(first: Tensor, second: Tensor, first_count: int, second_count: int) -> Tensor:
+    """Log density of the mixture that as many samples were drawn from, by the log densities of its two parts."""
+    if not second_count:
+        return first
+    total = first_count + second_count
+    return torch.logaddexp(first + math.log(first_count / total), second + math.log(second_count / total))
 
 
 def useful_prior_samples(model: Model, x: Tensor, wanted: int) -> int:
     """``wanted``, or 0 where samples of the prior do not help for images like ``x`` ``(B, C, H, W)``.
 
-    About one in exp(rate) samples of the prior falls where an image's posterior is. They do not help where all of
-    them would miss, and they cannot be used where images cannot share samples.
+    About one in exp(rate) samples of the prior falls where an image's posterior is. So they help where exp(``MARGIN``)
+    of them do. With fewer the few that hit have large weights, and the stated standard error, which is estimated from
+    them, is too small: docs/evaluation.md has the measurement. They cannot be used where images cannot share samples.
     """
-    if not wanted or not _shares_samples(model, x):
+    if not wanted or not shares_samples(model, x):
         return 0
-    rate = _median_rate(model.encode(x), model.prior_distribution())
-    return wanted if rate < math.log(wanted) else 0
+    rate = median_rate(model.encode(x), model.prior_distribution())
+    return wanted if rate + MARGIN < math.log(wanted) else 0
 
 
-def _median_rate(q: Distribution, p: Distribution) -> float:
+def median_rate(q: Distribution, p: Distribution) -> float:
+    """The median over the batch of q of KL(q ‖ p), estimated from 10 samples where it has no closed form."""
     rate = closed_form_kl(q, p)
     if rate is None:
         z = q.sample((10,))
@@ -156,7 +169,7 @@ def _median_rate(q: Distribution, p: Distribution) -> float:
     return float(rate.detach().median())
 
 
-def _shares_samples(model: Model, x: Tensor) -> bool:
+def shares_samples(model: Model, x: Tensor) -> bool:
     """Whether a matrix product can weigh many latent samples for many images."""
     return (
         model.has_continuous_latents
@@ -186,18 +199,26 @@ def log_likelihood(log_weights: Tensor, shared: int = 0) -> tuple[Tensor, Tensor
         Importance Weighted Autoencoders (Burda et al., 2016), equation 8.
 
     **Arguments**
+        shared: see `variance_of_mean`.
+    """
+    estimate = log_weights.logsumexp(0) - math.log(len(log_weights))
+    return estimate, variance_of_mean(torch.exp(log_weights - estimate), shared)  # of w / mean w, whose mean is 1
+
+
+def variance_of_mean(terms: Tensor, shared: int = 0) -> Tensor:
+    """The Monte Carlo variance ``(B,)`` of the mean of ``terms`` ``(K, B)`` over their K samples.
+
+    **Arguments**
         shared: how many of the K samples, the last ones, are the same for all images, whose errors they correlate.
             Each image's variance includes B times what that adds to the variance of the batch's mean, so that
             variances add up as if the images were independent.
     """
-    count = len(log_weights)
-    estimate = log_weights.logsumexp(0) - math.log(count)
-    relative = torch.exp(log_weights - estimate)  # w / mean w, mean 1
-    own, common = relative.split([count - shared, shared])
+    count = len(terms)
+    own, common = terms.split([count - shared, shared])
     variance = own.var(0) * (len(own) / count**2)
     if shared:
         variance = variance + common.mean(1).var() * (shared * common.shape[1] / count**2)
-    return estimate, variance
+    return variance
 
 
 def effective_samples(log_weights: Tensor) -> Tensor:

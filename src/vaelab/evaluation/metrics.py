@@ -98,6 +98,9 @@ _EVALUATION = (
     Metric("best_elbo", "nats", "elbo with a posterior that is optimised for each image", "higher"),
     Metric("approximation_gap", "nats", "-best_elbo - nll: what the posterior's family cannot fit", "lower"),
     Metric("amortization_gap", "nats", "best_elbo - elbo: what the encoder loses", "lower"),
+    Metric("gap_stderr", "nats", "Monte Carlo standard error of gap"),
+    Metric("approximation_gap_stderr", "nats", "Monte Carlo standard error of approximation_gap"),
+    Metric("amortization_gap_stderr", "nats", "Monte Carlo standard error of amortization_gap"),
     Metric("steps", "", "steps of that optimisation"),
 )  # fmt: skip
 

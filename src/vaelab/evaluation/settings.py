@@ -39,7 +39,9 @@ class Settings:
 
     nll_samples: int = _setting(5_000, partial(whole, minimum=2), "importance samples of q(z|x) per test image in nll")
     prior_samples: int = _setting(
-        100_000, partial(whole, minimum=0), "samples of p(z) beside them, shared by a batch, where they help"
+        100_000,
+        partial(whole, minimum=0),
+        "samples of p(z) beside them, shared by a batch, where log(their number) is 3 nats above the rate",
     )
     precision: str = _setting(
         "auto",

@@ -64,7 +64,7 @@ class VAEModule(LightningModule):
         lr: Schedule,
         seed: int = 0,
         nll_samples: int = 100,
-        prior_samples: int = 2_000,
+        prior_samples: int = 20_000,
         chunk: int | None = None,
         active_variance: float = ACTIVE_VARIANCE,
         config: dict | None = None,
