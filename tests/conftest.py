@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from idx_files import FILES, SIZES, idx, pack
+from sklearn.datasets import load_sample_images
 from small_models import IMAGE, PIXELS
 
 from vaelab.cli.train import main
@@ -167,6 +168,15 @@ def images() -> torch.Tensor:
     mixing = torch.randn(5, PIXELS, generator=generator, dtype=torch.float64)
     noise = torch.randn(500, PIXELS, generator=generator, dtype=torch.float64)
     return (factors @ mixing + 0.5 * noise).view(500, *IMAGE)
+
+
+@pytest.fixture(scope="session")
+def colour_patches() -> torch.Tensor:
+    """1,500 patches ``(N, 3, 20, 20)`` of the two photographs that scikit-learn carries."""
+    random, photographs = np.random.default_rng(0), load_sample_images().images
+    corners = random.integers(0, [2, 427 - 20, 640 - 20], (1_500, 3))
+    patches = np.stack([photographs[which][y : y + 20, x : x + 20] for which, y, x in corners])
+    return torch.from_numpy(patches).permute(0, 3, 1, 2).float() / 255
 
 
 @pytest.fixture

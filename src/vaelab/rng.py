@@ -20,6 +20,7 @@ PLOTS = 5  # plots
 BEGIN = 6  # first weights that are taken from training images, and the check of the pieces
 CLASSIFIER = 7  # training of the classifier that rates samples
 SUITE = 8  # the parts of the evaluation
+SPECTRUM = 9  # eigenvalues of the training images' covariance
 
 
 def mix(*numbers: int) -> int:

@@ -87,7 +87,7 @@ def test_an_evaluation_prints_what_each_metric_means(tool, copied):
 def test_a_part_that_failed_is_tried_again_by_the_same_command(tool, copied, monkeypatch):
     words = (*FEW, "likelihood=false", "aggregate=false", "probes=false", "recompute=true")
     with monkeypatch.context() as patch:
-        patch.setattr(linear_model, "spectrum", lambda *_: 1 / 0)
+        patch.setattr(linear_model, "linear_rates", lambda *_: 1 / 0)
         wrong, out = tool("evaluate", copied, *words)
     assert wrong is None
     assert "latents: failed, ZeroDivisionError: division by zero" in out

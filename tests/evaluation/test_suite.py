@@ -45,7 +45,7 @@ def test_the_same_settings_give_the_same_metrics(classifiers):
 
 
 def test_a_part_with_a_bug_is_stored_as_failed_and_its_traceback_logged(monkeypatch, caplog):
-    monkeypatch.setattr(linear_model, "spectrum", lambda *_: torch.linalg.inv(torch.zeros(2, 2)))
+    monkeypatch.setattr(linear_model, "linear_rates", lambda *_: torch.linalg.inv(torch.zeros(2, 2)))
     with caplog.at_level("DEBUG", logger="vaelab"):
         metrics = evaluate("latents", evaluation())
     assert set(metrics) == {"error", "asked"}
@@ -77,7 +77,7 @@ def test_no_error_of_a_part_ends_the_run(monkeypatch, error):
     def fail(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(linear_model, "spectrum", fail)
+    monkeypatch.setattr(linear_model, "linear_rates", fail)
     metrics = evaluate("latents", evaluation())
     assert metrics["error"] == f"{type(error).__name__}: {' '.join(str(error).split())}"
 
@@ -86,6 +86,6 @@ def test_an_interrupt_ends_an_evaluation(monkeypatch):
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(linear_model, "spectrum", interrupt)
+    monkeypatch.setattr(linear_model, "linear_rates", interrupt)
     with pytest.raises(KeyboardInterrupt):
         evaluate("latents", evaluation())

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from small_models import probabilistic_pca
 from vaelab.data.mnist import MNIST
 from vaelab.data.packaged import MNIST5k
 from vaelab.evaluation.bounds import squared_error
-from vaelab.models import closed_form
-from vaelab.models.closed_form import ProbabilisticPCA, linear_rates, spectrum
+from vaelab.models.closed_form import ProbabilisticPCA, linear_rates
+from vaelab.models.covariance import spectrum
 from vaelab.models.likelihoods import GaussianLikelihood
 from vaelab.models.networks import MLP
 from vaelab.models.posteriors import GaussianPosterior
@@ -78,6 +79,33 @@ def test_pca_of_dynamically_binarized_images_includes_the_noise_of_the_binarizat
     assert found == pytest.approx(PCA(5, svd_solver="full").fit(x).noise_variance_, rel=0.01)
 
 
+@pytest.mark.parametrize("latent", [2, 30])
+def test_pca_of_many_pixels_is_scikit_learns_without_the_whole_covariance(colour_patches, latent, monkeypatch):
+    monkeypatch.setattr(torch.linalg, "eigh", _refuse_more_than(400, torch.linalg.eigh))
+    network = MLP((3, 20, 20), [])
+    model = ProbabilisticPCA(
+        GaussianPosterior(network, latent),
+        GaussianLikelihood(network, latent, mean="identity"),
+        StandardNormal(latent),
+    )
+    model.start_from_images(colour_patches, torch.Generator())
+    pca = PCA(latent, svd_solver="covariance_eigh").fit(colour_patches.flatten(1).double().numpy())
+    flat = colour_patches.flatten(1).double().numpy()
+    inference = model(colour_patches)
+    lost = ((flat - pca.inverse_transform(pca.transform(flat))) ** 2).sum(1).mean()
+    assert float(squared_error(model, inference).double().mean()) == pytest.approx(lost, rel=1e-5)
+    score = float((inference.log_px - inference.log_ratio).double().mean())
+    assert score == pytest.approx(pca.score(flat), rel=1e-5)
+
+
+def _refuse_more_than(rows: int, function: Callable) -> Callable:
+    def checked(matrix: torch.Tensor) -> object:
+        assert len(matrix) <= rows
+        return function(matrix)
+
+    return checked
+
+
 def test_pca_of_fewer_images_than_pixels_is_scikit_learns(images):
     model, log_p = probabilistic_pca(images[:12], 3)
     inference = model(images[:12])
@@ -98,7 +126,7 @@ def test_images_without_variance_for_the_noise_are_refused(images):
         probabilistic_pca(flat.view_as(images), 5)
 
 
-# ---- rates and spectrum --------------------------------------------------------------------------------------
+# ---- rates ---------------------------------------------------------------------------------------------------
 
 
 def test_linear_rates_are_the_kl_terms_of_probabilistic_pca(images):
@@ -114,11 +142,3 @@ def test_linear_rates_are_the_kl_terms_of_probabilistic_pca(images):
 def test_a_larger_beta_switches_off_components_with_small_eigenvalues():
     rates = linear_rates(torch.tensor([4.0, 2.0, 1.0]), 0.5, 3.0)
     torch.testing.assert_close(rates, torch.tensor([0.5 * math.log(4 / 1.5), 0.5 * math.log(2 / 1.5), 0.0]))
-
-
-@pytest.mark.parametrize("chunk", [7, 10_000])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_spectrum_is_that_of_the_covariance(images, dtype, chunk, monkeypatch):
-    monkeypatch.setattr(closed_form, "CHUNK", chunk)
-    expected = np.linalg.eigvalsh(np.cov(images.flatten(1).numpy().T))[::-1]
-    np.testing.assert_allclose(spectrum((images + 5).to(dtype)).numpy(), expected, rtol=2e-4)

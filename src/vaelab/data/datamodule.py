@@ -15,8 +15,10 @@ from vaelab.data.binarize import BINARIZE, draw_binary
 from vaelab.data.contracts import ImageSet, check_image_set, keep_classes
 from vaelab.data.pixel_range import full_range
 from vaelab.errors import InputError
+from vaelab.models.covariance import Spectrum, is_exact, leading_spectrum
 
 REMEDY = "point data.root (or $VAELAB_DATA) at a folder that holds it"  # what to do where an image set is missing
+SPECTRUM_IMAGES = 10_000  # training images whose covariance is estimated, at most, where it is not exact
 Option = Any  # the value of an option, which Hydra passes untyped; ``ImageDataModule.__init__`` checks it
 
 
@@ -100,6 +102,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.binarize = one_of("data.binarize", binarize, BINARIZE)
         self.seed = whole("data.seed", seed, 0)
         self.sets: dict[str, IndexedImages] = {}
+        self._spectra: dict[int, Spectrum] = {}
 
     @abstractmethod
     def read(self) -> ImageSet:
@@ -199,6 +202,18 @@ class ImageDataModule(LightningDataModule, ABC):
         sizes = {which: len(images) for which, images in self.sets.items()}
         classes = {} if self.classes is None else {"classes": self.classes}
         return {"name": self.name, **classes, **sizes, "binarize": self.binarize, "batch_size": self.batch_size}
+
+    def spectrum(self, count: int) -> Spectrum:
+        """The ``count`` largest eigenvalues of the covariance of the training images; a second call takes no time.
+
+        Of images with more than ``covariance.EXACT_PIXELS`` pixels at most ``SPECTRUM_IMAGES`` are used, evenly spaced.
+        """
+        if count not in self._spectra:
+            images = self.sets["train"].images
+            if not is_exact(images[0].numel(), count) and len(images) > SPECTRUM_IMAGES:
+                images = images[torch.arange(SPECTRUM_IMAGES) * len(images) // SPECTRUM_IMAGES]
+            self._spectra[count] = leading_spectrum(images, count, lambda chunk: self.scale(chunk, drawn=True))
+        return self._spectra[count]
 
     def train_dataloader(self) -> Batches:
         return self._batches("train", self.batch_size, self.seed)

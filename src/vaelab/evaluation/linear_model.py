@@ -3,7 +3,7 @@
 import math
 
 from vaelab.evaluation.evaluated_model import EvaluatedModel
-from vaelab.models.closed_form import linear_rates, spectrum
+from vaelab.models.closed_form import linear_rates
 
 
 def linear_comparison(evaluated: EvaluatedModel, latent: int) -> dict[str, object]:
@@ -18,16 +18,17 @@ def linear_comparison(evaluated: EvaluatedModel, latent: int) -> dict[str, objec
     beta = evaluated.beta
     if not evaluated.objective.weighs_whole_kl or evaluated.model.classes is not None:
         return {}
-    data = evaluated.data
-    eigenvalues = spectrum(data.sets["train"].images, lambda chunk: data.scale(chunk, drawn=True))
+    pixels = math.prod(evaluated.data.sets["train"].images.shape[1:])
+    if not beta or latent >= pixels:
+        return {}
+    spectrum = evaluated.data.spectrum(latent)
     variance, whose = evaluated.model.likelihood.pixel_variance, "the likelihood's"
     if variance is None:
-        variance, whose = float(eigenvalues[latent:].mean()), "probabilistic PCA's"
-    if not beta or latent >= len(eigenvalues) or not variance > 0:
+        variance, whose = spectrum.rest(latent) / (pixels - latent), "probabilistic PCA's"
+    if not variance > 0:
         return {}
-    rates = linear_rates(eigenvalues[:latent], variance, beta)
     return {
-        "linear_kl": rates.tolist(),
-        "linear_kept": int((eigenvalues > beta * variance).sum().clamp_max(latent)),
+        "linear_kl": linear_rates(spectrum.leading, variance, beta).tolist(),
+        "linear_kept": int((spectrum.leading > beta * variance).sum()),
         "linear_noise": f"sigma = {math.sqrt(variance):.4f}, {whose}, at beta = {beta:g}",
     }

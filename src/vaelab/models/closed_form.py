@@ -1,17 +1,13 @@
 """Linear Gaussian models, which have closed forms: PCA, composed of the pieces of a VAE, and the optimal rates."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution
 
 from vaelab.errors import InputError
 from vaelab.models.contracts import Likelihood, Posterior, Prior
+from vaelab.models.covariance import ROUNDING, is_exact, principal_axes
 from vaelab.models.vae import LatentVariableModel
-
-ROUNDING = 1e-10  # smaller eigenvalues, relative to the largest one, are rounding errors
-CHUNK = 10_000  # images at a time, so that there is no scaled copy of all images
 
 
 class ProbabilisticPCA(LatentVariableModel):
@@ -65,18 +61,13 @@ class ProbabilisticPCA(LatentVariableModel):
         """Solve for the training images ``(N, C, H, W)``."""
         encoder, decoder = self._layers
         latent = decoder.in_features
-        x = images.flatten(1).double()
-        if len(x) <= latent + 1:  # no variance would remain for the noise
-            raise InputError(f"PCA with latent={latent} needs more than {latent + 1} training images, got {len(x)}")
-        mean = x.mean(0)
-        eigenvalues, eigenvectors = torch.linalg.eigh(torch.cov(x.T))  # ascending
-        variance = eigenvalues.flip(0)[:latent]
-        # With fewer images than pixels, the last eigenvalues are zero because the images span no more dimensions.
-        measured = min(len(x), x.shape[1])
-        noise = eigenvalues.flip(0)[latent:measured].clamp_min(0).mean()
+        if len(images) <= latent + 1:  # no variance would remain for the noise
+            raise InputError(
+                f"PCA with latent={latent} needs more than {latent + 1} training images, got {len(images)}"
+            )
+        mean, variance, axes, noise = _principal_components(images, latent)
         if noise < ROUNDING * variance[0]:
             raise InputError(f"the images have no variance beyond latent={latent} components: take fewer of them")
-        axes = eigenvectors.flip(1)[:, :latent].T  # (D, pixels)
         signal = (variance - noise).clamp_min(1e-12)
         inwards = (signal.sqrt() / variance)[:, None] * axes
         encoder.weight.copy_(torch.cat([inwards, torch.zeros_like(inwards)]))
@@ -89,6 +80,24 @@ class ProbabilisticPCA(LatentVariableModel):
     def reconstruct(self, q: Distribution) -> Tensor:
         """The projection U Uᵀ(x - μ) + μ of PCA: that of the posterior's mean without its shrinkage (section 3.3)."""
         return self.decode(q.mean * self.stretch).mean
+
+
+def _principal_components(images: Tensor, latent: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The mean ``(pixels,)``, the largest eigenvalues ``(D,)`` and axes ``(D, pixels)``, and the mean of the others.
+
+    With fewer images than pixels, the last eigenvalues are zero because the images span no more dimensions; the mean is
+    over the other ones.
+    """
+    pixels = images[0].numel()
+    measured = min(len(images), pixels)
+    if not is_exact(pixels, latent):
+        found = principal_axes(images, latent)
+        noise = found.spectrum.rest(latent) / (measured - latent)
+        return found.mean, found.spectrum.leading, found.axes.T, torch.tensor(noise, dtype=torch.float64)
+    x = images.flatten(1).double()
+    eigenvalues, eigenvectors = torch.linalg.eigh(torch.cov(x.T))  # ascending
+    noise = eigenvalues.flip(0)[latent:measured].clamp_min(0).mean()
+    return x.mean(0), eigenvalues.flip(0)[:latent], eigenvectors.flip(1)[:, :latent].T, noise
 
 
 def _only_layer(piece: Posterior | Likelihood) -> nn.Linear:
@@ -113,23 +122,3 @@ def linear_rates(eigenvalues: Tensor, variance: float, beta: float) -> Tensor:
         beta: the KL term's weight.
     """
     return 0.5 * (eigenvalues / (beta * variance)).log().clamp_min(0)
-
-
-def spectrum(images: Tensor, scale: Callable[[Tensor], Tensor] = lambda chunk: chunk) -> Tensor:
-    """Eigenvalues of the covariance of images ``(N, C, H, W)``, the largest first ``(C H W,)``, in float64.
-
-    **Arguments**
-        scale: maps a chunk of the images to the values that models are trained on.
-    """
-    middle = (
-        scale(images[:CHUNK]).flatten(1).double().mean(0)
-    )  # near the mean, so that float32 products keep their precision
-    sums = torch.zeros_like(middle)
-    scatter = sums.outer(sums)
-    for chunk in images.split(CHUNK):
-        x = scale(chunk).flatten(1)
-        x = x - middle.to(x.dtype)
-        scatter += (x.T @ x).double()
-        sums += x.double().sum(0)
-    scatter -= sums.outer(sums) / len(images)
-    return torch.linalg.eigvalsh(scatter / max(1, len(images) - 1)).flip(0).clamp_min(0)

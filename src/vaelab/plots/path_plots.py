@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab.plots import image_grids, latent_paths
-from vaelab.plots.latent_plots import kl_terms, posterior_means
 from vaelab.plots.plotted_run import PlottedRun
 from vaelab.plots.style import latent_name
 
@@ -42,7 +41,7 @@ def traversal(run: PlottedRun) -> Figure | None:
         return None
     x, labels = run.test(1)
     start = model.given(labels).encode(x).mean[0]
-    kl = kl_terms(run)
+    kl = run.encoded.kl
     latents = list(range(len(start)))[: model.visible] if kl is None else kl.argsort(descending=True).tolist()
     latents = latents[:TRAVERSED]
     shares = latent_paths.traversal_shares(TRAVERSAL_STEPS).to(run.device)
@@ -72,7 +71,7 @@ def traversal_values(run: PlottedRun, shares: Tensor) -> Tensor:
     if run.model.has_bound:
         return latent_paths.quantiles(run.model.prior_distribution(), shares)
     # Nothing pulls the latents of an auto-encoder towards the prior: their own range is what the decoder knows.
-    return posterior_means(run)[0].quantile(shares, 0)
+    return run.encoded.means.quantile(shares, 0)
 
 
 def _row_name(latent: int, kl: Tensor | None, values: Tensor | None) -> str:

@@ -1,13 +1,34 @@
 """What every plot of a run is made of."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence
 
 from vaelab.evaluation.evaluated_model import EvaluatedModel
 from vaelab.models.contracts import Model
+from vaelab.models.distributions import factors
+
+ENCODED_IMAGES = 5_000  # test images whose latents are shown, at most
+
+
+@dataclass(frozen=True)
+class EncodedImages:
+    """The posteriors of test images.
+
+    **Attributes**
+        means, stds: of each latent ``(N, D)``; no standard deviations where the posterior has none.
+        kl: the KL term of each latent ``(D,)`` in nats, averaged over the images; None where latents have none.
+        labels: ``(N,)``.
+    """
+
+    means: Tensor
+    stds: Tensor | None
+    kl: Tensor | None
+    labels: Tensor
 
 
 @dataclass
@@ -46,6 +67,26 @@ class PlottedRun:
         """The run's metrics.csv, if there is one."""
         file = None if self.directory is None else self.directory / "metrics.csv"
         return file if file is not None and file.is_file() else None
+
+    @cached_property
+    def encoded(self) -> EncodedImages:
+        """The posteriors of the first ``ENCODED_IMAGES`` test images, which several plots show."""
+        parts = [self._encode(x, labels) for x, labels in self.evaluated.batches("test", ENCODED_IMAGES)]
+        means, stds, kl, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+        return EncodedImages(
+            means,
+            stds if self.evaluated.has_spread else None,
+            kl.mean(0) if self.model.has_kl_per_latent else None,
+            labels,
+        )
+
+    def _encode(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Means, standard deviations and KL terms ``(B, D)``, where there are any, and the labels."""
+        model = self.model.given(labels)
+        q, none = model.encode(x), x.new_empty(0)
+        stds = q.stddev if self.evaluated.has_spread else none
+        kl = kl_divergence(factors(q), factors(model.prior_distribution())) if model.has_kl_per_latent else none
+        return q.mean, stds, kl, labels
 
     def test(self, count: int) -> tuple[Tensor, Tensor]:
         """The first ``count`` test images ``(N, C, H, W)`` and their labels ``(N,)``, or all if there are fewer."""

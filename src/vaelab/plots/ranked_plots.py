@@ -13,6 +13,7 @@ from vaelab.plots.sample_plots import COLUMNS, SAMPLES, class_names
 
 RANKED_IMAGES = 2_000  # test images, among which the hardest and the easiest are sought
 IMPORTANCE_SAMPLES = 50  # per image, for -log p(x)
+ROUGH_SAMPLES, CANDIDATES = 4, 4  # a first estimate for all images finds so many times as many as are shown
 
 
 def ranked_samples(run: PlottedRun) -> Figure | None:
@@ -34,23 +35,38 @@ def ranked_samples(run: PlottedRun) -> Figure | None:
 def hardest_and_easiest(run: PlottedRun) -> Figure:
     """The test images with the highest and the lowest -log p(x), or -log p(x|z) of a model that has no bound."""
     x, labels = run.test(RANKED_IMAGES)
+    images, shown = len(x), min(COLUMNS, len(x))
+    x, labels, nll = _ranked(run.model, x, labels, CANDIDATES * shown)
     model = run.model.given(labels)
-    nll = negative_log_likelihood(model, x) if model.has_bound else -model(x).log_px.mean(0)
-    order = nll.argsort(descending=True)
     reconstructed = model.reconstruct(model.encode(x))
-    count = min(COLUMNS, len(x))
-    hardest, easiest = order[:count], order[-count:].flip(0)
     rows = {
-        f"hardest, up to {float(nll[hardest[0]]):.0f} nats": x[hardest],
-        "hardest, reconstructed": reconstructed[hardest],
-        f"easiest, from {float(nll[easiest[0]]):.0f} nats": x[easiest],
-        "easiest, reconstructed": reconstructed[easiest],
+        f"hardest, up to {float(nll[0]):.0f} nats": x[:shown],
+        "hardest, reconstructed": reconstructed[:shown],
+        f"easiest, from {float(nll[-1]):.0f} nats": x[-shown:].flip(0),
+        "easiest, reconstructed": reconstructed[-shown:].flip(0),
     }
     measure = "-log p(x)" if model.has_bound else "-log p(x|z)"
-    title = f"hardest and easiest of {len(x):,} test images by {measure}, the most extreme first"
+    title = f"hardest and easiest of {images:,} test images by {measure}, the most extreme first"
     return image_grids.labelled_rows(rows, run.titled(title))
 
 
-def negative_log_likelihood(model: Model, x: Tensor) -> Tensor:
+def _ranked(model: Model, x: Tensor, labels: Tensor, candidates: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``candidates`` hardest and as many easiest images, or all if there are fewer, the hardest first.
+
+    They are found by an estimate from few samples, and ordered by one from many.
+
+    Returns the images, their labels, and their -log p(x), or -log p(x|z) of a model that has no bound ``(N,)``.
+    """
+    for samples in (ROUGH_SAMPLES, IMPORTANCE_SAMPLES):
+        given = model.given(labels)
+        nll = negative_log_likelihood(given, x, samples) if model.has_bound else -given(x).log_px.mean(0)
+        order = nll.argsort(descending=True)
+        if len(order) > 2 * candidates:
+            order = torch.cat([order[:candidates], order[-candidates:]])
+        x, labels, nll = x[order], labels[order], nll[order]
+    return x, labels, nll
+
+
+def negative_log_likelihood(model: Model, x: Tensor, samples: int = IMPORTANCE_SAMPLES) -> Tensor:
     """-log p(x) of images ``(B, C, H, W)``, by importance sampling: ``(B,)``, in nats."""
-    return -log_likelihood(importance_weights(model, x, IMPORTANCE_SAMPLES).log_w)[0]
+    return -log_likelihood(importance_weights(model, x, samples).log_w)[0]
