@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -103,12 +104,14 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     """``precision``, with ``auto`` resolved: bf16-mixed where the device multiplies bfloat16 natively, else 32-true."""
     if one_of("trainer.precision", precision, PRECISIONS) != "auto":
         return precision
-    device = resolve(accelerator)
+    return "bf16-mixed" if multiplies_bf16(resolve(accelerator)) else "32-true"
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Whether devices of this type of torch (cuda, mps or cpu) multiply bfloat16 natively."""
     if device == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = device == "cpu" and cpu_has_bf16()
-    return "bf16-mixed" if native else "32-true"
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device == "cpu" and cpu_has_bf16()
 
 
 def check_compile(mode: str | None) -> None:
@@ -119,6 +122,7 @@ def check_compile(mode: str | None) -> None:
             raise InputError(f"trainer.compile={mode} needs a C++ compiler, and this machine has none: take null")
 
 
+@cache  # Muon asks at every step
 def cpu_has_bf16() -> bool:
     """Whether the CPU has AVX512-BF16 or AMX-BF16; without them bfloat16 products are emulated and slow."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
