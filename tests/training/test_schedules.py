@@ -1,7 +1,9 @@
 import math
 
 import pytest
+from compositions import composed
 
+from vaelab.runs.prepare import make_module
 from vaelab.training.schedules import (
     Constant,
     ConstantRate,
@@ -11,6 +13,7 @@ from vaelab.training.schedules import (
     Cyclical,
     Linear,
     Sigmoid,
+    StepRate,
 )
 
 WARMUPS = [Linear, Cosine, Sigmoid]
@@ -99,3 +102,58 @@ def test_cycles_longer_than_the_training_are_refused():
 def test_a_steepness_that_is_none_is_refused(steepness):
     with pytest.raises(ValueError, match=r"beta\.steepness must be a finite number above 0"):
         Sigmoid(steepness=steepness)
+
+
+def test_the_stepwise_rate_is_that_of_burda_at_its_edges():
+    """10^(-i/7) for 3^i epochs: first and last step of every stage, in a training of 3,280 epochs of 7 steps."""
+    rate, first = StepRate(), 0
+    for stage in range(8):
+        last = first + 7 * 3**stage - 1
+        for step in (first, last):
+            assert rate(step, 7 * 3280) == pytest.approx(10 ** (-stage / 7), rel=1e-12)
+        first = last + 1
+    assert first == 7 * 3280
+    assert rate(first, 7 * 3280) == rate(first + 5, 7 * 3280) == pytest.approx(0.1)
+
+
+def test_stages_scale_with_the_training():
+    rate = StepRate(stages=3, growth=2, final=0.25)
+    assert [rate(step, 7) for step in range(8)] == [1.0, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("option", [{"stages": 1}, {"growth": 0}, {"final": 0}])
+def test_stages_that_are_none_are_refused(option):
+    with pytest.raises(ValueError, match=rf"lr\.{next(iter(option))} must be"):
+        StepRate(**option)
+
+
+@pytest.mark.parametrize("make", [lambda warmup: Linear(warmup=warmup), lambda warmup: CosineRate(warmup=warmup)])
+@pytest.mark.parametrize("words", ["5 epochs", "5epochs", " 5 epochs"])
+def test_a_warmup_in_epochs_is_that_number_of_steps(make, words):
+    counted, in_steps = make(words), make(150)
+    counted.epochs = 20
+    assert [counted(step, 600) for step in range(0, 600, 7)] == [in_steps(step, 600) for step in range(0, 600, 7)]
+
+
+def test_a_warmup_of_one_epoch_is_not_the_whole_training():
+    beta = Linear(warmup="1 epoch")
+    beta.epochs = 20
+    assert [beta(step, 200) for step in (0, 5, 10, 200)] == [0.0, 0.5, 1.0, 1.0]
+    assert beta.end == 1.0
+
+
+def test_a_warmup_in_epochs_needs_their_number():
+    with pytest.raises(ValueError, match="length of the training in epochs is unknown"):
+        Linear(warmup="1 epoch")(0, 10)
+
+
+def test_a_run_tells_its_schedules_the_number_of_epochs():
+    module = make_module(composed("beta=linear", "beta.warmup=3 epochs", "epochs=12"))
+    assert (module.beta.epochs, module.lr.epochs) == (12, 12)
+    assert module.beta(10, 120) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("words", ["soon", "epochs", "-1 epochs", "3 steps", ""])
+def test_words_that_are_no_length_are_refused(words):
+    with pytest.raises(ValueError, match=r'beta\.warmup must be a number, or .* such as "10 epochs", got'):
+        Linear(warmup=words)

@@ -12,10 +12,9 @@
 
 Shapes: ``B`` images of shape ``(C, H, W)`` in [0, 1], ``K`` samples per image, ``D`` latents. Densities are in nats.
 
-A piece derives from its base class and implements the abstract methods; that is enough. Everything else has a default
-that promises nothing. An attribute says what a piece can do, and thereby switches on what needs it. It is set on the
-class, or in ``__init__`` where it depends on an option. A piece is made once, in the process that trains it, after the
-seed is set: it may draw its weights with torch's global generator.
+A piece derives from its base class and implements the abstract methods; all else has a default that promises nothing.
+An attribute says what a piece can do, and switches on what needs it; it is set on the class or in ``__init__``. A piece
+is made once, in the process that trains it, after the seed is set: it may draw weights with torch's global generator.
 """
 
 from abc import ABC, abstractmethod
@@ -82,16 +81,15 @@ class Posterior(Piece, ABC):
         is_exact: q(z|x) = p(z|x), computed from likelihood and prior; then every loss trains the prior.
         has_exact_mean: ``mean`` and ``variance`` are exact and cheap; else they are estimates.
         has_outputs: q(z|x) is a function of one vector per image, see ``outputs``: the amortization gap.
+        layers: the sizes of the stochastic layers in z, where there are several: active units of each layer.
 
     **Example**
         >>> from torch.distributions import Independent, Normal
         >>> class UnitPosterior(Posterior):  # q(z|x) = N(m(x), I)
         ...     is_product = is_normal = True
-        ...
         ...     def __init__(self, network: Network, latent: int) -> None:
         ...         super().__init__()
         ...         self.network = network.encoder(latent)
-        ...
         ...     def forward(self, x: Tensor) -> Distribution:
         ...         return Independent(Normal(self.network(x).to(x.dtype), 1.0), 1)
     """
@@ -102,6 +100,7 @@ class Posterior(Piece, ABC):
     is_exact: bool = False
     has_exact_mean: bool = True
     has_outputs: bool = False
+    layers: tuple[int, ...] = ()
 
     @abstractmethod
     def forward(self, x: Tensor) -> Distribution:
@@ -115,6 +114,11 @@ class Posterior(Piece, ABC):
         """q(z|x) of such vectors ``(B, n)``, where ``has_outputs``; ``forward(x)`` is ``from_outputs(outputs(x))``."""
         raise InputError(f"{type(self).__name__} sets has_outputs and lacks the method from_outputs(outputs)")
 
+    @property
+    def top(self) -> "Posterior":
+        """q of the top layer alone, which a prior of that layer may be made of; itself, where there is one layer."""
+        return self
+
 
 class Likelihood(Piece, ABC):
     """p(x|z): maps latents to a distribution of images.
@@ -122,8 +126,7 @@ class Likelihood(Piece, ABC):
     The distribution needs ``log_prob`` of images in [0, 1], ``mean`` and ``sample``.
 
     **Attributes**
-        is_cheap_in_pairs: log p(x|z) of all pairs of images and latents is a matrix product
-            (`vaelab.models.distributions.pairwise_log_prob`: normal, Bernoulli and continuous Bernoulli pixels). Then
+        is_cheap_in_pairs: log p(x|z) of all pairs of images and latents is a matrix product (`pairwise_log_prob`). Then
             mixture models are possible, and importance sampling may use samples of the prior for all images.
     """
 
@@ -143,10 +146,7 @@ class Likelihood(Piece, ABC):
         raise InputError(f"{type(self).__name__} has no variance that all pixels share")
 
     def outputs_at(self, images: Tensor) -> Tensor | None:
-        """The decoder outputs, in the shape of ``images``, at which the mean is about ``images``; None: unknown.
-
-        A mixture model starts its components there.
-        """
+        """The decoder outputs, in the shape of ``images``, at which the mean is about ``images``; None: unknown."""
         return None
 
 
@@ -177,9 +177,7 @@ class Prior(Piece, ABC):
 
 
 class Objective(ABC):
-    """A loss per image, to be minimised: a function of an `Inference`, β and the progress of the training.
-
-    It has no weights and no state that training changes, so that a resumed run needs none.
+    """A loss per image, to be minimised: a function of an `Inference`, β and the training's progress, without state.
 
     **Attributes**
         samples: K, the latent samples per image that it needs.
@@ -219,6 +217,8 @@ class Objective(ABC):
 
 class Schedule(ABC):
     """A pure function of the step, so that a resumed run needs no state."""
+
+    epochs: int | None = None  # the length of the training, set before it; None: unknown
 
     @abstractmethod
     def __call__(self, step: int, steps: int) -> float:

@@ -109,6 +109,8 @@ def make_module(config: dict) -> VAEModule:
         **{name: evaluation[name] for name in TESTING if name in evaluation},
         config={key: value for key, value in config.items() if key not in ("name", "ckpt")},
     )
+    for schedule in (module.beta, module.lr):
+        schedule.epochs = config["trainer"]["max_epochs"]
     make_optimizer(module.optimizer, list(module.model.parameters()))  # finds wrong options before the data are read
     return module
 

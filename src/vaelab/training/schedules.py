@@ -5,15 +5,46 @@ learning rate returns the factor on the optimizer's own rate. ``steps`` is the l
 """
 
 import math
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
 
 from vaelab.checks import number, whole
 from vaelab.errors import InputError
 from vaelab.models.contracts import Schedule
 
 
-def _warmup_steps(warmup: float, steps: int) -> float:
-    """Up to 1, ``warmup`` is a fraction of the training; above 1, a number of steps."""
-    return warmup * steps if warmup <= 1 else warmup
+@dataclass(frozen=True)
+class Length:
+    """A part of a training: up to 1 a fraction of it, above 1 a number of steps, or a number of epochs.
+
+    >>> Length.read("beta.warmup", 0.25).steps(1000, epochs=None)
+    250.0
+    >>> Length.read("beta.warmup", "10 epochs").steps(1000, epochs=50)
+    200.0
+    """
+
+    value: float
+    in_epochs: bool = False
+
+    @classmethod
+    def read(cls, option: str, value: object) -> "Length":
+        """The length that ``value`` says: a number, or words such as "10 epochs"."""
+        words = re.fullmatch(r"(\d+(?:\.\d+)?) ?epochs?", value.strip()) if isinstance(value, str) else None
+        if words:
+            return cls(float(words[1]), in_epochs=True)
+        if isinstance(value, str):
+            raise InputError(f'{option} must be a number, or a number of epochs such as "10 epochs", got {value!r}')
+        return cls(number(option, value))
+
+    def steps(self, steps: int, epochs: int | None) -> float:
+        """In steps of a training of so many ``steps`` and ``epochs``."""
+        if not self.in_epochs:
+            return self.value * steps if self.value <= 1 else self.value
+        if epochs is None:
+            raise InputError(f"{self.value:g} epochs: the length of the training in epochs is unknown")
+        return self.value * steps / epochs
 
 
 class Constant(Schedule):
@@ -30,20 +61,20 @@ class Linear(Schedule):
     """β rises in a straight line from ``start`` to ``weight`` during the warm-up, then stays.
 
     Ladder Variational Autoencoders (Sønderby et al., 2016). ``warmup``: a fraction of the training up to 1,
-    a number of steps above 1.
+    a number of steps above 1, or words such as "10 epochs".
 
     >>> beta = Linear(weight=4.0, warmup=0.5)
     >>> [beta(step, 100) for step in (0, 25, 50, 100)]
     [0.0, 2.0, 4.0, 4.0]
     """
 
-    def __init__(self, weight: float = 1.0, warmup: float = 0.25, start: float = 0.0) -> None:
+    def __init__(self, weight: float = 1.0, warmup: float | str = 0.25, start: float = 0.0) -> None:
         self.weight = number("beta.weight", weight)
-        self.warmup = number("beta.warmup", warmup)
+        self.warmup = Length.read("beta.warmup", warmup)
         self.start = number("beta.start", start)
 
     def __call__(self, step: int, steps: int) -> float:
-        length = _warmup_steps(self.warmup, steps)
+        length = self.warmup.steps(steps, self.epochs)
         share = min(1.0, step / length) if length else 1.0
         return self.start + self.shape(share) * (self.weight - self.start)
 
@@ -75,7 +106,9 @@ class Sigmoid(Linear):
     [0.0, 2.0, 4.0, 4.0]
     """
 
-    def __init__(self, weight: float = 1.0, warmup: float = 0.25, start: float = 0.0, steepness: float = 12.0) -> None:
+    def __init__(
+        self, weight: float = 1.0, warmup: float | str = 0.25, start: float = 0.0, steepness: float = 12.0
+    ) -> None:
         super().__init__(weight, warmup, start)
         self.steepness = number("beta.steepness", steepness, above=True)
 
@@ -88,21 +121,22 @@ class Cyclical(Schedule):
     """β rises in a straight line from ``start`` to ``weight`` at the begin of each of ``cycles``, then stays.
 
     Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing (Fu et al., 2019). ``warmup`` is the
-    length of one rise, at most a cycle: a fraction of the whole training up to 1, a number of steps above 1.
+    length of one rise, at most a cycle: a fraction of the whole training up to 1, a number of steps above 1, or words
+    such as "10 epochs".
 
     >>> beta = Cyclical(weight=4.0, warmup=0.1, cycles=4)
     >>> [round(beta(step, 1000), 3) for step in (0, 50, 100, 249, 250, 300, 999)]
     [0.0, 2.0, 4.0, 4.0, 0.0, 2.0, 4.0]
     """
 
-    def __init__(self, weight: float = 1.0, warmup: float = 0.125, start: float = 0.0, cycles: int = 4) -> None:
+    def __init__(self, weight: float = 1.0, warmup: float | str = 0.125, start: float = 0.0, cycles: int = 4) -> None:
         self.weight = number("beta.weight", weight)
-        self.warmup = number("beta.warmup", warmup)
+        self.warmup = Length.read("beta.warmup", warmup)
         self.start = number("beta.start", start)
         self.cycles = whole("beta.cycles", cycles)
-        if self.warmup <= 1 < self.warmup * self.cycles:
+        if not self.warmup.in_epochs and self.warmup.value <= 1 < self.warmup.value * self.cycles:
             raise InputError(
-                f"beta.warmup={self.warmup:g} does not fit {self.cycles} times into the training: "
+                f"beta.warmup={self.warmup.value:g} does not fit {self.cycles} times into the training: "
                 f"take at most {1 / self.cycles:g}, or fewer beta.cycles"
             )
 
@@ -111,7 +145,7 @@ class Cyclical(Schedule):
             return self.weight
         cycle = max(1.0, steps / self.cycles)
         within = step % cycle
-        length = min(_warmup_steps(self.warmup, steps), cycle)
+        length = min(self.warmup.steps(steps, self.epochs), cycle)
         share = min(1.0, within / length) if length else 1.0
         return self.start + share * (self.weight - self.start)
 
@@ -127,19 +161,19 @@ class CosineRate(Schedule):
     """A linear warm-up to the full learning rate, then half a cosine from there down to ``final`` of it.
 
     SGDR: Stochastic Gradient Descent with Warm Restarts (Loshchilov and Hutter, 2017), without the restarts.
-    ``warmup``: a fraction of the training up to 1, a number of steps above 1.
+    ``warmup``: a fraction of the training up to 1, a number of steps above 1, or words such as "10 epochs".
 
     >>> rate = CosineRate(warmup=0.2)
     >>> [round(rate(step, 100), 3) for step in (0, 9, 19, 20, 60, 100)]
     [0.05, 0.5, 1.0, 1.0, 0.5, 0.0]
     """
 
-    def __init__(self, warmup: float = 0.0, final: float = 0.0) -> None:
-        self.warmup = number("lr.warmup", warmup)
+    def __init__(self, warmup: float | str = 0.0, final: float = 0.0) -> None:
+        self.warmup = Length.read("lr.warmup", warmup)
         self.final = number("lr.final", final)
 
     def __call__(self, step: int, steps: int) -> float:
-        length = _warmup_steps(self.warmup, steps)
+        length = self.warmup.steps(steps, self.epochs)
         if step + 1 < length:
             return (step + 1) / length
         return self.fall(max(0.0, step - length) / max(1.0, steps - length))
@@ -153,6 +187,30 @@ class CosineRateOf010(CosineRate):
     """The schedule of version 0.1.0, under which its runs go on: it falls during the warm-up too."""
 
     def __call__(self, step: int, steps: int) -> float:
-        length = _warmup_steps(self.warmup, steps)
+        length = self.warmup.steps(steps, self.epochs)
         rise = min(1.0, (step + 1) / length) if length else 1.0
         return rise * self.fall(step / max(1, steps))
+
+
+class StepRate(Schedule):
+    """A rate that falls in ``stages`` steps to ``final``: stage i, from 0, has the rate final^(i / (stages - 1)).
+
+    Each stage is ``growth`` times as long as the one before. With the defaults the rates are 10^(-i/7) for 3^i of 3,280
+    equal parts of the training, i from 0 to 7: Importance Weighted Autoencoders (Burda et al., 2016), appendix, whose
+    training has 3,280 epochs.
+
+    >>> rate = StepRate(stages=3, growth=2, final=0.01)
+    >>> [rate(step, 70) for step in (0, 9, 10, 29, 30, 70)]
+    [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    """
+
+    def __init__(self, stages: int = 8, growth: float = 3.0, final: float = 0.1) -> None:
+        self.stages = whole("lr.stages", stages, 2)
+        self.growth = number("lr.growth", growth, above=True)
+        self.final = number("lr.final", final, above=True)
+
+    def __call__(self, step: int, steps: int) -> float:
+        lengths = [self.growth**stage for stage in range(self.stages)]
+        ends = list(accumulate(lengths[:-1]))
+        stage = bisect_right(ends, step * sum(lengths) / max(1, steps))
+        return self.final ** (stage / (self.stages - 1))
