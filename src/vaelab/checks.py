@@ -73,6 +73,23 @@ def folder_name(name: str, value: object) -> str | None:
     return value
 
 
+def interval(name: str, value: object) -> tuple[float, float]:
+    """``value`` as two finite numbers [low, high], the first below the second, else an InputError.
+
+    >>> interval("posterior.clamp", [-6, 2])
+    (-6.0, 2.0)
+    >>> interval("posterior.clamp", [2, -6])
+    Traceback (most recent call last):
+    ...
+    vaelab.errors.InputError: posterior.clamp must be two numbers [low,high], the first smaller, got [2, -6]
+    """
+    ends = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    is_number = [isinstance(end, (int, float)) and not isinstance(end, bool) and math.isfinite(end) for end in ends]
+    if len(ends) != 2 or not all(is_number) or ends[0] >= ends[1]:
+        raise InputError(f"{name} must be two numbers [low,high], the first smaller, got {value!r}")
+    return float(ends[0]), float(ends[1])
+
+
 def one_of(name: str, value: object, words: Collection[str]) -> str:
     """``value`` where it is one of ``words``, else an InputError.
 

@@ -32,6 +32,19 @@ def test_latents_are_sorted_by_their_kl_terms():
     assert len(metrics["linear_kl"]) == 3
 
 
+@pytest.mark.parametrize("words", [[], ["posterior.first=top", "posterior.sees_x=true"]])
+def test_a_hierarchy_has_the_active_units_of_each_layer(words):
+    """By the posterior means of all test images, layer by layer."""
+    settings = Settings(active_variance=1e-3)
+    evaluated = evaluation("model=hvae", "bottom=2", "latent=5", *words, settings=settings)
+    metrics = evaluate("latents", evaluated)
+    means, _ = evaluated.posterior_means("test", 150)
+    active = means.double().var(0, correction=0) > 1e-3
+    assert metrics["active_units_per_layer"] == [int(active[:2].sum()), int(active[2:].sum())]
+    assert metrics["active_units"] == int(active.sum())
+    assert "active_units_per_layer" not in evaluate("latents", evaluation())
+
+
 def test_a_higher_threshold_counts_fewer_active_units():
     counts = [
         evaluate("latents", evaluation(settings=Settings(active_variance=threshold)))["active_units"]

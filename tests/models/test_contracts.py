@@ -1,6 +1,7 @@
 """Every shipped piece keeps its contract, and a piece that implements the abstract methods alone is enough."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -71,16 +72,20 @@ POSTERIORS = {
     "noisy": NoisyPosterior(NETWORK, LATENT),
     "noisy, free length": NoisyPosterior(NETWORK, LATENT, normalize=False),
     "dirac": DiracPosterior(NETWORK, LATENT),
+    "gaussian, clamped": GaussianPosterior(NETWORK, LATENT, clamp=[-6, 2]),
     "chain": ChainPosterior(NETWORK, LATENT),
+    "chain from the top that sees x": ChainPosterior(NETWORK, LATENT, first="top", sees_x=True),
     "flow": FlowPosterior(NETWORK, LATENT),
     "exact": mixture().posterior,
 }
 LIKELIHOODS = {
     "bernoulli": BernoulliLikelihood(NETWORK, LATENT),
+    "bernoulli at the mean": BernoulliLikelihood(NETWORK, LATENT, output_bias="mean"),
     "continuous bernoulli": ContinuousBernoulliLikelihood(NETWORK, LATENT),
     "gaussian": GaussianLikelihood(NETWORK, LATENT, sigma=0.5),
     "gaussian, learnt": GaussianLikelihood(NETWORK, LATENT, learnt=True),
     "gaussian, per pixel": GaussianLikelihood(NETWORK, LATENT, learnt="per_pixel"),
+    "gaussian at the mean": GaussianLikelihood(NETWORK, LATENT, learnt="per_pixel", output_bias="mean"),
     "laplace": LaplaceLikelihood(NETWORK, LATENT),
     "discretized logistic": DiscretizedLogisticLikelihood(NETWORK, LATENT),
 }
@@ -88,12 +93,15 @@ PRIORS = {
     "normal": StandardNormal(LATENT),
     "mixture": GaussianMixture(LATENT, components=4),
     "vamp": VampPrior(components=4, image=IMAGE),
+    "vamp at random": VampPrior(components=4, image=IMAGE, start="random"),
+    "chain with a mixture on top": ChainPrior(LATENT, top=partial(GaussianMixture, components=2)),
     "chain": ChainPrior(LATENT),
     "flow": FlowPrior(LATENT),
     "categorical": CategoricalPrior(LATENT),
 }
 OBJECTIVES = {
     "elbo": ELBO(),
+    "sampled kl": ELBO(kl="sampled"),
     "free bits": ELBO(free_bits=0.1),
     "reconstruction": Reconstruction(),
     "iwae": IWAE(samples=3),

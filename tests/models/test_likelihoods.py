@@ -20,6 +20,7 @@ from vaelab.models.likelihoods import (
     GaussianLikelihood,
     LaplaceLikelihood,
 )
+from vaelab.models.networks import MLP, ConvNet
 
 
 class Row(nn.Module):
@@ -388,3 +389,44 @@ def test_pairwise_densities_of_images_are_exact_at_the_outputs_that_trained_mode
     rounding = exact.abs() * FLOAT  # of the result itself
     assert ((found - exact).abs() <= tolerance + rounding).all()
     assert ((own - exact.diagonal()).abs() <= tolerance + rounding.diagonal()).all()
+
+
+@pytest.mark.parametrize("network", [MLP((1, 4, 4), [8]), ConvNet((1, 4, 4), [2], [])], ids=["mlp", "conv"])
+@pytest.mark.parametrize("kind", [BernoulliLikelihood, GaussianLikelihood, LaplaceLikelihood])
+def test_an_output_bias_at_the_mean_makes_the_first_mean_that_of_the_images(kind, network):
+    """At weights of zero the mean is that of the training images for every z, within 1e-3 of black and white pixels."""
+    images = torch.rand(20, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    images[:, :, 0], images[:, :, 1] = 0, 1
+    likelihood = kind(network, 3, output_bias="mean")
+    likelihood.start_from_images(images, torch.Generator())
+    for parameter in likelihood.network.parameters():
+        parameter.data.zero_()
+    mean = likelihood(torch.randn(5, 3)).mean
+    torch.testing.assert_close(mean, images.mean(0).clamp(1e-3, 1 - 1e-3).expand(5, -1, -1, -1))
+
+
+def test_an_output_bias_is_the_same_as_a_bias_of_the_last_layer():
+    """The paper's: the last layer's bias begins at logit(mean). With the same gradients the outputs stay the same."""
+    torch.manual_seed(0)
+    likelihood = BernoulliLikelihood(MLP((1, 4, 4), [8]), 3, output_bias="mean")
+    likelihood.start_from_images(torch.rand(20, 1, 4, 4), torch.Generator())
+    plain = BernoulliLikelihood(MLP((1, 4, 4), [8]), 3)
+    plain.load_state_dict({name: value for name, value in likelihood.state_dict().items() if name != "offset"})
+    with torch.no_grad():
+        plain.network[0][-1].bias += likelihood.offset.flatten()
+    z, x = torch.randn(6, 3), torch.rand(6, 1, 4, 4)
+    for piece in (likelihood, plain):
+        optimizer = torch.optim.Adam(piece.parameters(), lr=0.01)
+        for _ in range(20):
+            optimizer.zero_grad()
+            (-piece(z).log_prob(x).mean()).backward()
+            optimizer.step()
+    torch.testing.assert_close(likelihood.outputs(z), plain.outputs(z), rtol=1e-4, atol=1e-4)
+
+
+def test_the_mean_image_is_the_offset_of_the_location_alone():
+    likelihood = GaussianLikelihood(MLP((3, 4, 4), [8]), 3, learnt="per_pixel", mean="identity", output_bias="mean")
+    images = torch.rand(20, 3, 4, 4)
+    likelihood.start_from_images(images, torch.Generator())
+    torch.testing.assert_close(likelihood.offset, torch.cat([images.mean(0), torch.zeros(3, 4, 4)]))
+    assert "offset" not in GaussianLikelihood(MLP((3, 4, 4), [8]), 3).state_dict()

@@ -1,5 +1,7 @@
 """Objectives against their formulas, against one another, and their gradients against exact ones."""
 
+import math
+
 import pytest
 import torch
 from small_models import IMAGE, NETWORK, probabilistic_pca, vae
@@ -91,6 +93,24 @@ def test_iwae_is_the_log_mean_of_the_weights():
     kl = torch.tensor([[1.0, 2.0, 3.0], [2.0, 1.0, 0.5]])
     expected = -((LOG_PX - kl).exp().mean(0)).log()
     torch.testing.assert_close(IWAE(samples=2)(Densities(LOG_PX, kl), 1.0), expected)
+
+
+def test_a_sampled_kl_term_is_the_mean_of_the_log_ratios():
+    model, x = vae(3), torch.rand(4, *IMAGE)
+    inference = model(x, 3)
+    ratio = inference.q.log_prob(inference.z) - inference.p.log_prob(inference.z)
+    expected = 0.7 * ratio.mean(0) - inference.log_px.mean(0)
+    torch.testing.assert_close(ELBO(samples=3, kl="sampled")(inference, 0.7), expected)
+
+
+def test_a_sampled_kl_term_has_the_mean_of_the_closed_one():
+    torch.manual_seed(0)
+    model, x = vae(3), torch.rand(2, *IMAGE)
+    with torch.no_grad():
+        inference = model(x, 20_000)
+        difference = (ELBO(kl="sampled")(inference, 1.0) - ELBO()(inference, 1.0)).abs()
+        assert (difference < 5 * inference.log_ratio.std(0) / math.sqrt(20_000)).all()
+        assert (difference > 0).all()
 
 
 def posteriors() -> dict[str, torch.nn.Module]:

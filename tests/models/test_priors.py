@@ -37,6 +37,16 @@ def test_pseudo_inputs_start_as_training_images(count):
     assert len(set(nearest.indices.tolist())) == min(count, 10)
 
 
+def test_pseudo_inputs_that_start_at_random_do_not_see_the_images():
+    torch.manual_seed(0)
+    prior = VampPrior(components=4, image=IMAGE, start="random")
+    before = prior.images().clone()
+    assert not prior.starts_from_images
+    prior.start_from_images(torch.rand(10, *IMAGE), torch.Generator())
+    assert torch.equal(prior.images(), before)
+    assert 0.1 < float(before.detach().std()) < 0.3  # sigmoids of N(0, 1): 0.21
+
+
 @pytest.mark.parametrize("kind", [ChainPosterior, FlowPosterior])
 def test_a_vamp_prior_of_other_posteriors_is_the_mean_of_their_densities(kind):
     torch.manual_seed(0)
@@ -66,12 +76,12 @@ def test_the_density_of_a_chain_prior_is_the_product_of_its_two_normals():
     below, top = z[..., :3], z[..., 3:]
     loc, log_variance = prior.below.network(top).chunk(2, -1)
     expected = Normal(0.0, 1.0).log_prob(top).sum(-1) + Normal(loc, (log_variance / 2).exp()).log_prob(below).sum(-1)
-    torch.testing.assert_close(prior(None).log_prob(z), expected)
+    torch.testing.assert_close(prior(ChainPosterior(NETWORK, 5, bottom=3)).log_prob(z), expected)
 
 
 @pytest.mark.parametrize("prior", [StandardNormal(3), GaussianMixture(3), ChainPrior(3), FlowPrior(3)])
 def test_priors_have_one_event_and_no_batch(prior):
-    p = prior(None)
+    p = prior(ChainPosterior(NETWORK, 3))
     assert (tuple(p.batch_shape), tuple(p.event_shape)) == ((), (3,))
     assert p.log_prob(torch.randn(2, 4, 3)).shape == (2, 4)
 

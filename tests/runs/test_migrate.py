@@ -1,6 +1,7 @@
 """Configurations of older versions in today's words."""
 
 import pytest
+from compositions import composed
 
 from vaelab.data.mnist import EMNIST
 from vaelab.data.packaged import MNIST5k
@@ -20,8 +21,15 @@ def test_a_network_of_version_0_1_becomes_an_object():
     assert new == {
         "posterior": {
             "_target_": "vaelab.models.posteriors.GaussianPosterior",
-            "network": {"_target_": "vaelab.models.networks.MLP", "image": [1, 28, 28], "hidden": [400]},
+            "network": {
+                "_target_": "vaelab.models.networks.MLP",
+                "image": [1, 28, 28],
+                "hidden": [400],
+                "gated": False,
+                "init": "torch",
+            },
             "latent": 2,
+            "clamp": None,
         }
     }
 
@@ -49,6 +57,25 @@ def test_an_old_run_gets_the_shape_of_its_images():
     new = migrate({"network": {"encoder": network, "output": "sigmoid"}, "model": model, "data": {"val": 3}})
     assert new["data"] == {"shape": [1, 14, 14], "val": 3}
     assert new["model"]["image"] == [1, 14, 14]
+
+
+def test_an_old_run_and_a_users_yaml_have_the_values_of_options_that_came_later():
+    """Against the composition of today: nothing is missing, and an option that is given is kept."""
+    for words in ([], ["model=hvae"], ["likelihood=laplace", "network=conv", "optimizer=adamw", "prior=vamp"]):
+        config = composed(*words)
+        old = without(config, {"gated", "init", "output_bias", "clamp", "eps", "kl", "start", "top", "first", "sees_x",
+                               "context"})  # fmt: skip
+        assert old != config
+        assert migrate(old) == config
+    asked = composed("network.init=he", "loss.kl=sampled", "optimizer.eps=0.1")
+    assert migrate(asked) == asked
+
+
+def without(value: object, options: set[str]) -> object:
+    """``value`` without such options in any section."""
+    if not isinstance(value, dict):
+        return value
+    return {name: without(item, options) for name, item in value.items() if name not in options}
 
 
 def test_todays_configuration_stays_as_it_is():

@@ -1,5 +1,6 @@
 """Which checkpoint a run may resume from."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,17 @@ import pytest
 from vaelab.runs.resume import check_fits
 
 GOOD = {"state_dict": {}, "config": {"latent": 20}, "data": {}, "epoch": 4, "global_step": 10}
+
+
+def test_a_users_yaml_without_todays_options_resumes_as_it_is():
+    """Options that a class got later are known for older checkpoints, and may be missing in a user's own YAML."""
+    optimizer = {"_target_": "torch.optim.Adam", "lr": 0.1}
+    for there, here in itertools.product([optimizer, {**optimizer, "eps": 1e-8}], repeat=2):
+        check_fits(Path("x.ckpt"), {**GOOD, "config": {"optimizer": there}}, {"optimizer": here})
+    with pytest.raises(ValueError, match=r"optimizer\.eps=1e-08, this command says optimizer\.eps=0\.001"):
+        check_fits(
+            Path("x.ckpt"), {**GOOD, "config": {"optimizer": optimizer}}, {"optimizer": {**optimizer, "eps": 1e-3}}
+        )
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def run_job(job: Job, values: dict) -> float | None:
 def check_same(state: RunState, config: dict) -> None:
     """Print that a job is complete already; an InputError where its configuration was another."""
     results = state.results or {}
-    there = migrate(results.get("config", {}))
+    there, config = migrate(results.get("config", {})), migrate(config)
     changed = differences(there, config, NOT_TRAINING)
     if changed:
         raise InputError(

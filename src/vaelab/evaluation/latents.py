@@ -1,6 +1,7 @@
 """Which latents carry information: active units and KL terms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
@@ -38,9 +39,23 @@ class ActiveUnits:
 
     def compute(self, all_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> int:
         """The number of active latents; ``all_sum`` adds a tensor up over all processes."""
+        return sum(self.which(all_sum))
+
+    def which(self, all_sum: Callable[[Tensor], Tensor] = lambda sums: sums) -> list[bool]:
+        """Whether each latent is active."""
         moments = vectors(self.moments.compute(all_sum))
         pairs = zip(moments["first"], moments["second"], strict=True)
-        return sum(second - first**2 > self.threshold for first, second in pairs)
+        return [second - first**2 > self.threshold for first, second in pairs]
+
+
+def per_layer(values: Sequence[bool], layers: Sequence[int]) -> list[int]:
+    """How many of ``values`` are true in each of the consecutive ``layers``.
+
+    >>> per_layer([True, False, True, True, False], [3, 2])
+    [2, 1]
+    """
+    ends = list(accumulate(layers))
+    return [sum(values[end - size : end]) for size, end in zip(layers, ends, strict=True)]
 
 
 def measure(evaluation: Evaluation) -> dict[str, object]:
@@ -55,7 +70,10 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
             values["kl_per_latent"] = kl_divergence(factors(q), factors(model.prior_distribution()))
         means.add(values)
     found = means.compute()
-    metrics: dict[str, object] = {"active_units": active.compute(), **numbers(found), "images": means.total}
+    which, layers = active.which(), evaluation.model.posterior.layers
+    metrics: dict[str, object] = {"active_units": sum(which), **numbers(found), "images": means.total}
+    if layers:
+        metrics["active_units_per_layer"] = per_layer(which, layers)
     per_latent = vectors(found).get("kl_per_latent")
     if per_latent is None:
         return metrics

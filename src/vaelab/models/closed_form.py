@@ -7,7 +7,7 @@ from torch.distributions import Distribution
 from vaelab.errors import InputError
 from vaelab.models.contracts import Likelihood, Posterior, Prior
 from vaelab.models.covariance import ROUNDING, is_exact, principal_axes
-from vaelab.models.vae import LatentVariableModel
+from vaelab.models.vae import LatentVariableModel, check_decoder_is_free
 
 
 class ProbabilisticPCA(LatentVariableModel):
@@ -34,6 +34,7 @@ class ProbabilisticPCA(LatentVariableModel):
     def __init__(self, posterior: Posterior, likelihood: Likelihood, prior: Prior) -> None:
         super().__init__(posterior, likelihood, prior)
         self._check_gaussian()
+        check_decoder_is_free(self, likelihood)
         self._layers = (
             _only_layer(posterior),
             _only_layer(likelihood),

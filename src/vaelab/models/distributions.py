@@ -77,10 +77,11 @@ def diagonal_normal(loc: Tensor, scale: Tensor) -> Independent:
     return joint(Normal(loc, scale, validate_args=False), 1)
 
 
-def normal_from_outputs(outputs: Tensor) -> Independent:
-    """N(m, diag(exp s)) of a network's outputs (m, s) ``(..., 2 D)``."""
+def normal_from_outputs(outputs: Tensor, clamp: tuple[float, float] | None = None) -> Independent:
+    """N(m, diag(exp s)) of a network's outputs (m, s) ``(..., 2 D)``, with s within ``clamp``."""
     loc, log_variance = outputs.chunk(2, dim=-1)
-    return diagonal_normal(loc, torch.exp(0.5 * log_variance.clamp_min(MIN_LOG_VARIANCE)))
+    low, high = clamp or (MIN_LOG_VARIANCE, None)
+    return diagonal_normal(loc, torch.exp(0.5 * log_variance.clamp(low, high)))
 
 
 class JointBernoulli(Independent):
@@ -144,27 +145,33 @@ class Chain(Distribution):
 
         E[b] = E_a[E[b|a]],   Var[b] = E_a[Var[b|a]] + Var_a[E[b|a]]
 
-    The noise of a is the same for every image, so that differences between images are not noise.
+    The noise of a normal a is the same for every image, so that differences between images are not noise.
 
     **References**
         Importance Weighted Autoencoders (Burda et al., 2016), section 2.
 
     **Arguments**
-        first: p(a), a product of normal distributions, event ``(A,)``.
+        first: p(a), event ``(A,)``.
         second: a ``(..., A)`` -> p(b|a), batch ``(...)``, event ``(B,)``.
         length: A + B.
         first_last: whether z = (b, a), as in a prior that is sampled from the top.
+        is_markov: whether p(b|a) is the same for all members of the batch, such as all images.
     """
 
     arg_constraints: ClassVar = {}
-    has_rsample = True
 
     def __init__(
-        self, first: Distribution, second: Callable[[Tensor], Distribution], length: int, first_last: bool = False
+        self,
+        first: Distribution,
+        second: Callable[[Tensor], Distribution],
+        length: int,
+        first_last: bool = False,
+        is_markov: bool = True,
     ) -> None:
         self.first = first
         self.second = second
         self.first_last = first_last
+        self.is_markov = is_markov
         super().__init__(first.batch_shape, Size([length]), validate_args=False)
 
     def split(self, value: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,11 +187,17 @@ class Chain(Distribution):
     @cached_property
     def _second_moments(self) -> tuple[Tensor, Tensor]:
         """E[b] and Var[b] ``(*batch, B)``."""
-        mean, length = self.first.mean, self.first.event_shape[0]
-        noise = _even_noise(length).to(mean).view(CHAIN_DRAWS, *[1] * len(self.batch_shape), length)
-        second = self.second(mean + self.first.stddev * noise)
+        second = self.second(self._values_of_first())
         means = second.mean
         return means.mean(0), second.variance.mean(0) + means.var(0, correction=0)
+
+    def _values_of_first(self) -> Tensor:
+        """``CHAIN_DRAWS`` values of a: even ones of a product of normal distributions, of others samples."""
+        if not (isinstance(self.first, Independent) and isinstance(self.first.base_dist, Normal)):
+            return self.first.sample((CHAIN_DRAWS,))
+        length = self.first.event_shape[0]
+        noise = _even_noise(length).to(self.first.mean).view(CHAIN_DRAWS, *[1] * len(self.batch_shape), length)
+        return self.first.mean + self.first.stddev * noise
 
     @property
     def mean(self) -> Tensor:
@@ -194,9 +207,18 @@ class Chain(Distribution):
     def variance(self) -> Tensor:
         return self._joined(self.first.variance, self._second_moments[1])
 
+    @property
+    def has_rsample(self) -> bool:  # type: ignore[override] # a mixture on top has none
+        return self.first.has_rsample
+
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         first = self.first.rsample(sample_shape)
         return self._joined(first, self.second(first).rsample())
+
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
+        with torch.no_grad():
+            first = self.first.sample(sample_shape)
+            return self._joined(first, self.second(first).sample())
 
     def log_prob(self, value: Tensor) -> Tensor:
         first, second = self.split(value)
@@ -236,7 +258,7 @@ def pairwise_log_prob(components: Distribution, value: Tensor) -> Tensor:
     Bernoulli and normal log densities are inner products of statistics and natural parameters: one matrix product,
     without the memory of all pairs. All other distributions take the memory of all pairs.
     """
-    if isinstance(components, Chain):
+    if isinstance(components, Chain) and components.is_markov:
         first, second = components.split(value)
         return pairwise_log_prob(components.first, first) + components.second(first).log_prob(second).unsqueeze(-1)
     dims = len(components.event_shape)

@@ -2,26 +2,52 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.distributions import Independent
 
-from vaelab.checks import whole
+from vaelab.checks import interval, whole
 from vaelab.errors import InputError
 from vaelab.models.contracts import Piece
 from vaelab.models.distributions import normal_from_outputs
-from vaelab.models.networks import check_widths, mlp
+from vaelab.models.layers import Style, check_widths, mlp
 
 
 class GaussianLayer(Piece):
-    """p(b|a) = N(m(a), diag(exp s(a))) between two layers of latents."""
+    """p(b|a) = N(m(a), diag(exp s(a))) between two layers of latents, or p(b|a, h) with a vector h per image.
 
-    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], activation: str = "tanh") -> None:
+    **Arguments**
+        inputs: the size of a, or of a and h together.
+        outputs: the size of b.
+        hidden: widths of the network; where it is not gated its activation is tanh.
+        gated, init: see `vaelab.models.layers.Style`.
+        clamp: the smallest and the largest s; None for no such limits.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int],
+        gated: bool = False,
+        init: str = "torch",
+        clamp: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
-        self.network = mlp([inputs, *check_widths("hidden", hidden), 2 * outputs], activation)
+        style = Style("tanh", gated, init)
+        self.network = style.initialised(mlp([inputs, *check_widths("hidden", hidden), 2 * outputs], style))
+        self.clamp = None if clamp is None else interval("clamp", clamp)
 
-    def forward(self, a: Tensor) -> Independent:
-        """``a`` ``(..., inputs)`` -> batch ``(...)``, event ``(outputs,)``."""
-        return normal_from_outputs(self.network(a).to(a.dtype))
+    def forward(self, a: Tensor, context: Tensor | None = None) -> Independent:
+        """``a`` ``(..., A)`` and ``context`` ``(..., H)`` -> batch ``(...)``, event ``(outputs,)``."""
+        inputs = a if context is None else _joined(a, context)
+        return normal_from_outputs(self.network(inputs).to(a.dtype), self.clamp)
+
+
+def _joined(a: Tensor, context: Tensor) -> Tensor:
+    """``(..., A)`` and ``(..., H)`` -> ``(..., A + H)``, with the dimensions before the last broadcast."""
+    batch = torch.broadcast_shapes(a.shape[:-1], context.shape[:-1])
+    return torch.cat([a.expand(*batch, -1), context.expand(*batch, -1)], -1)
 
 
 def layer_sizes(latent: int, bottom: int | None) -> tuple[int, int]:

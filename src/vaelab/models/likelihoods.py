@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.distributions import Distribution, Independent, Laplace, Normal
 
 from vaelab.checks import number, one_of, whole
@@ -18,30 +18,66 @@ from vaelab.models.continuous_bernoulli import ContinuousBernoulli
 from vaelab.models.contracts import Likelihood, Network
 from vaelab.models.discretized_logistic import DiscretizedLogistic
 from vaelab.models.distributions import JointBernoulli, joint
-from vaelab.models.networks import activation
+from vaelab.models.layers import activation
 
 IMAGE_DIMS = 3  # C, H, W
 
 
-def _logit(images: Tensor) -> Tensor:
-    return torch.logit(images.clamp(0.02, 0.98))
+BIAS_MARGIN = 1e-3  # a pixel that is black in all training images would have an infinite logit
 
 
-class _LogitLikelihood(Likelihood):
+def _logit(images: Tensor, margin: float = 0.02) -> Tensor:
+    return torch.logit(images.clamp(margin, 1 - margin))
+
+
+class _DecoderLikelihood(Likelihood):
+    """A decoder, and what its outputs begin at.
+
+    **Arguments**
+        network: builds the decoder.
+        latent: D.
+        parameters: how many the distribution has for each value of the image; the first is its location.
+        output_bias: ``network`` leaves the decoder as it is made. ``mean`` adds to the location's outputs, for all z,
+            those at which the mean is that of the training images: it is where the output bias begins in Importance
+            Weighted Autoencoders (Burda et al., 2016).
+    """
+
+    offset: Tensor
+
+    def __init__(self, network: Network, latent: int, parameters: int = 1, output_bias: str = "network") -> None:
+        super().__init__()
+        self.network = network.decoder(whole("latent", latent), parameters)
+        bias = one_of("likelihood.output_bias", output_bias, ("network", "mean"))
+        self.starts_from_images = bias == "mean"
+        if self.starts_from_images:
+            with torch.no_grad():
+                self.register_buffer("offset", torch.zeros_like(self.network(torch.zeros(latent))))
+
+    def outputs(self, z: Tensor) -> Tensor:
+        """``(..., latent)`` -> ``(..., parameters · C, H, W)``, in the precision of ``z``."""
+        outputs = self.network(z).to(z.dtype)
+        return outputs + self.offset if self.starts_from_images else outputs
+
+    def start_from_images(self, images: Tensor, generator: Generator) -> None:
+        """Let the outputs begin at the mean of training images ``(N, C, H, W)``, where ``output_bias`` is ``mean``."""
+        if self.starts_from_images:
+            self.offset[: images.shape[1]] = self.location_at(images.mean(0), BIAS_MARGIN)
+
+    def outputs_at(self, images: Tensor) -> Tensor:
+        return self.location_at(images)
+
+    def location_at(self, images: Tensor, margin: float = 0.02) -> Tensor:
+        """`outputs_at`, with pixels at least ``margin`` from 0 and 1."""
+        return _logit(images, margin)
+
+
+class _LogitLikelihood(_DecoderLikelihood):
     """One output per pixel, the logit of its mean (Bernoulli) or of its parameter (continuous Bernoulli)."""
 
     is_cheap_in_pairs = True
 
-    def __init__(self, network: Network, latent: int) -> None:
-        super().__init__()
-        self.network = network.decoder(whole("latent", latent), 1)
-
-    def logits(self, z: Tensor) -> Tensor:
-        """``(..., latent)`` -> ``(..., C, H, W)``."""
-        return self.network(z).to(z.dtype)
-
-    def outputs_at(self, images: Tensor) -> Tensor:
-        return _logit(images)
+    def __init__(self, network: Network, latent: int, output_bias: str = "network") -> None:
+        super().__init__(network, latent, 1, output_bias)
 
 
 class BernoulliLikelihood(_LogitLikelihood):
@@ -52,7 +88,7 @@ class BernoulliLikelihood(_LogitLikelihood):
     """
 
     def forward(self, z: Tensor) -> Independent:
-        return JointBernoulli(self.logits(z), IMAGE_DIMS)
+        return JointBernoulli(self.outputs(z), IMAGE_DIMS)
 
 
 class ContinuousBernoulliLikelihood(_LogitLikelihood):
@@ -66,10 +102,10 @@ class ContinuousBernoulliLikelihood(_LogitLikelihood):
     """
 
     def forward(self, z: Tensor) -> Independent:
-        return joint(ContinuousBernoulli(logits=self.logits(z), validate_args=False), IMAGE_DIMS)
+        return joint(ContinuousBernoulli(logits=self.outputs(z), validate_args=False), IMAGE_DIMS)
 
 
-class _LocationScaleLikelihood(Likelihood):
+class _LocationScaleLikelihood(_DecoderLikelihood):
     """Each pixel has a location f(z) and a scale; the scale is fixed, learnt, or a second output of the decoder.
 
     **Arguments**
@@ -79,6 +115,7 @@ class _LocationScaleLikelihood(Likelihood):
         learnt: False (fixed), True (one for all pixels), or ``per_pixel``: ``floor`` + ``scale`` exp(output).
         floor: the smallest scale per pixel; without it the density of pixels that never change has no upper bound.
         mean: the activation of the location: sigmoid (in [0, 1]) or identity.
+        output_bias: see `_DecoderLikelihood`.
     """
 
     option: ClassVar[str] = "scale"  # the name of the scale on the command line
@@ -93,12 +130,13 @@ class _LocationScaleLikelihood(Likelihood):
         learnt: bool | str = True,
         floor: float = 0.01,
         mean: str = "sigmoid",
+        output_bias: str = "network",
     ) -> None:
-        super().__init__()
         if not isinstance(learnt, bool) and learnt != "per_pixel":
             raise InputError(f"likelihood.learnt must be true or false, or per_pixel, got {learnt!r}")
-        self.per_pixel = learnt == "per_pixel"
-        self.network = network.decoder(whole("latent", latent), 2 if self.per_pixel else 1)
+        per_pixel = learnt == "per_pixel"
+        super().__init__(network, latent, 2 if per_pixel else 1, output_bias)
+        self.per_pixel = per_pixel
         self.mean = activation("likelihood.mean", one_of("likelihood.mean", mean, ("sigmoid", "identity")))
         self.floor = number("likelihood.floor", floor)
         log_scale = torch.tensor(math.log(number(f"likelihood.{self.option}", scale, above=True)))
@@ -108,7 +146,7 @@ class _LocationScaleLikelihood(Likelihood):
             self.register_buffer("log_scale", log_scale)
 
     def forward(self, z: Tensor) -> Independent:
-        outputs = self.network(z).to(z.dtype)
+        outputs = self.outputs(z)
         if self.per_pixel:
             outputs, log_scale = outputs.chunk(2, dim=-IMAGE_DIMS)
             scale = self.floor + (self.log_scale + log_scale).exp()
@@ -116,8 +154,8 @@ class _LocationScaleLikelihood(Likelihood):
             scale = self.log_scale.exp()
         return joint(type(self).family(self.mean(outputs), scale, validate_args=False), IMAGE_DIMS)
 
-    def outputs_at(self, images: Tensor) -> Tensor:
-        return images if isinstance(self.mean, nn.Identity) else _logit(images)
+    def location_at(self, images: Tensor, margin: float = 0.02) -> Tensor:
+        return images if isinstance(self.mean, nn.Identity) else super().location_at(images, margin)
 
 
 class GaussianLikelihood(_LocationScaleLikelihood):
@@ -139,8 +177,9 @@ class GaussianLikelihood(_LocationScaleLikelihood):
         learnt: bool | str = False,
         floor: float = 0.01,
         mean: str = "sigmoid",
+        output_bias: str = "network",
     ) -> None:
-        super().__init__(network, latent, sigma, learnt, floor, mean)
+        super().__init__(network, latent, sigma, learnt, floor, mean, output_bias)
 
     @property
     def pixel_variance(self) -> float | None:

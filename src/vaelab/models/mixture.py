@@ -12,7 +12,7 @@ from vaelab.errors import InputError
 from vaelab.models.contracts import Likelihood, Model, Posterior, Prior
 from vaelab.models.distributions import pairwise_log_prob, unvalidated
 from vaelab.models.inference import Inference
-from vaelab.models.vae import check_piece
+from vaelab.models.vae import check_decoder_is_free, check_piece
 
 
 @dataclass
@@ -78,6 +78,7 @@ class MixtureModel(Model):
                 f"a mixture computes p(x|m) of every image and every component, for which {type(likelihood).__name__} "
                 "is too slow: take likelihood=bernoulli, continuous_bernoulli or gaussian"
             )
+        check_decoder_is_free(self, likelihood)
         self.likelihood = likelihood
         self.prior = prior
         self.posterior = ExactPosterior(self)

@@ -4,45 +4,19 @@ An encoder maps images ``(B, C, H, W)`` to ``(B, outputs)``. A decoder maps late
 ``(..., channels · C, H, W)``, where ``channels`` counts the likelihood's parameters per value of the image.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
 
-from vaelab.checks import one_of, whole
+from vaelab.checks import whole
 from vaelab.errors import InputError
 from vaelab.models.contracts import Network
+from vaelab.models.layers import Style, activation, check_widths, mlp
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "silu": nn.SiLU,
-    "gelu": nn.GELU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "identity": nn.Identity,
-}
 GROUP = 8  # channels that are normalised together
-
-
-def activation(option: str, name: str) -> nn.Module:
-    """The activation called ``name``; ``option`` is the option's name in the error message."""
-    return ACTIVATIONS[one_of(option, name, ACTIVATIONS)]()
-
-
-def check_widths(option: str, widths: Sequence[int]) -> list[int]:
-    """``widths`` as a list of whole numbers; ``option`` is the option's name in the error message."""
-    if isinstance(widths, (str, int, float)) or widths is None:
-        raise InputError(f"{option} must be a list of widths such as [400] or [512,256], got {widths!r}")
-    return [whole(f"each width in {option}", width) for width in widths]
-
-
-def mlp(widths: Sequence[int], activation_name: str = "relu") -> nn.Sequential:
-    """Linear layers from ``widths[0]`` to ``widths[-1]``, the activation between them; two widths: one linear layer."""
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(widths):
-        layers += [nn.Linear(fan_in, fan_out), activation("network.activation", activation_name)]
-    return nn.Sequential(*layers[:-1])
 
 
 class MLP(Network):
@@ -51,28 +25,34 @@ class MLP(Network):
     **Arguments**
         image: the shape ``(C, H, W)``.
         hidden: widths from the image to the latents; the decoder has them in reverse order.
-        activation: between the layers.
+        activation, gated, init: see `vaelab.models.layers.Style`.
         output: unused here; ``likelihood=squared_error`` reads it as the activation of an auto-encoder's pixels.
     """
 
     def __init__(
-        self, image: Sequence[int], hidden: Sequence[int], activation: str = "relu", output: str = "sigmoid"
+        self,
+        image: Sequence[int],
+        hidden: Sequence[int],
+        activation: str = "relu",
+        gated: bool = False,
+        init: str = "torch",
+        output: str = "sigmoid",
     ) -> None:
         self.image = list(image)
         self.hidden = check_widths("network.hidden", hidden)
-        self.activation = one_of("network.activation", activation, ACTIVATIONS)
+        self.style = Style(activation, gated, init)
         self.output = output
 
     def encoder(self, outputs: int) -> nn.Sequential:
         """Flatten, then the hidden layers: ``(B, C, H, W)`` -> ``(B, outputs)``."""
         widths = [prod(self.image), *self.hidden, outputs]
-        return nn.Sequential(nn.Flatten(-len(self.image)), mlp(widths, self.activation))
+        return self.style.initialised(nn.Sequential(nn.Flatten(-len(self.image)), mlp(widths, self.style)))
 
     def decoder(self, latent: int, channels: int) -> nn.Sequential:
         """Mirrors the encoder: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
         shape = (channels * self.image[0], *self.image[1:])
         widths = [latent, *reversed(self.hidden), prod(shape)]
-        return nn.Sequential(mlp(widths, self.activation), nn.Unflatten(-1, shape))
+        return self.style.initialised(nn.Sequential(mlp(widths, self.style), nn.Unflatten(-1, shape)))
 
 
 class FoldSamples(nn.Module):
@@ -119,7 +99,8 @@ class ConvNet(Network):
         image: the shape ``(C, H, W)``.
         channels: of each convolution; every one halves height and width.
         hidden: fully connected widths between the convolutions and the latents.
-        activation: between the fully connected layers, and after each convolution where there are no residual blocks.
+        activation, gated, init: see `vaelab.models.layers.Style`. The first two are for the fully connected layers, and
+            for the convolutions where there are no residual blocks.
         blocks: residual blocks after each convolution.
         output: unused here; ``likelihood=squared_error`` reads it as the activation of an auto-encoder's pixels.
 
@@ -135,12 +116,14 @@ class ConvNet(Network):
         hidden: Sequence[int],
         activation: str = "relu",
         blocks: int = 0,
+        gated: bool = False,
+        init: str = "torch",
         output: str = "sigmoid",
     ) -> None:
         self.image = list(image)
         self.channels = check_widths("network.channels", channels)
         self.hidden = check_widths("network.hidden", hidden)
-        self.activation = one_of("network.activation", activation, ACTIVATIONS)
+        self.style = Style(activation, gated, init)
         self.blocks = whole("network.blocks", blocks, 0)
         self.output = output
         self.smallest = self._smallest_image()
@@ -166,25 +149,33 @@ class ConvNet(Network):
         """``(B, C, H, W)`` -> ``(B, outputs)``."""
         layers: list[nn.Module] = []
         for before, after in pairwise([self.image[0], *self.channels]):
-            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1))
-            layers += [ResidualBlock(after) for _ in range(self.blocks)] or [self._activation()]
+            convolution = partial(nn.Conv2d, before, after, 4, stride=2, padding=1)
+            if self.blocks:
+                layers += [convolution(), *(ResidualBlock(after) for _ in range(self.blocks))]
+            else:
+                layers += self.style.hidden(convolution)
         if self.blocks:
             layers += [_group_norm(self.channels[-1]), nn.SiLU()]
         widths = [prod(self.smallest), *self.hidden, outputs]
-        return nn.Sequential(*layers, nn.Flatten(), mlp(widths, self.activation))
+        return self.style.initialised(nn.Sequential(*layers, nn.Flatten(), mlp(widths, self.style)))
 
     def decoder(self, latent: int, channels: int) -> FoldSamples:
         """Mirrors the encoder, with transposed convolutions: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
         widths = [latent, *reversed(self.hidden), prod(self.smallest)]
-        layers: list[nn.Module] = [mlp(widths, self.activation), nn.Unflatten(-1, self.smallest)]
-        for before, after in pairwise([*reversed(self.channels), channels * self.image[0]]):
-            layers += [ResidualBlock(before) for _ in range(self.blocks)]
-            layers += [_group_norm(before), nn.SiLU()] if self.blocks else [self._activation()]
-            layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
-        return FoldSamples(nn.Sequential(*layers))
+        gated = self.style.gated and not self.blocks
+        layers: list[nn.Module] = [mlp(widths, self.style, ends_hidden=gated), nn.Unflatten(-1, self.smallest)]
+        pairs = list(pairwise([*reversed(self.channels), channels * self.image[0]]))
+        for index, (before, after) in enumerate(pairs, 1):
+            convolution = partial(nn.ConvTranspose2d, before, after, 4, stride=2, padding=1)
+            layers += [] if gated else self._before(before)
+            layers += self.style.hidden(convolution) if gated and index < len(pairs) else [convolution()]
+        return self.style.initialised(FoldSamples(nn.Sequential(*layers)))
 
-    def _activation(self) -> nn.Module:
-        return activation("network.activation", self.activation)
+    def _before(self, channels: int) -> list[nn.Module]:
+        """What a decoder without gates has before each transposed convolution."""
+        if not self.blocks:
+            return [activation("network.activation", self.style.activation)]
+        return [*(ResidualBlock(channels) for _ in range(self.blocks)), _group_norm(channels), nn.SiLU()]
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.checks import flag, number, whole
+from vaelab.checks import flag, number, one_of, whole
 from vaelab.errors import InputError
 from vaelab.models.aggregate import decompose_kl
 from vaelab.models.contracts import Model, Objective
@@ -40,13 +40,16 @@ class ELBO(_BoundObjective):
         samples: K.
         free_bits: λ, in nats per latent: a latent whose KL term, averaged over the batch, is below λ costs λ, so its KL
             term has no gradient.
+        kl: the KL term is ``closed`` where it has a closed form, or always ``sampled``: log q(z|x) - log p(z) of the
+            latent samples, which has the same mean and more variance.
     """
 
     weighs_whole_kl = True
 
-    def __init__(self, samples: int = 1, free_bits: float = 0.0) -> None:
+    def __init__(self, samples: int = 1, free_bits: float = 0.0, kl: str = "closed") -> None:
         self.samples = whole("loss.samples", samples)
         self.free_bits = number("loss.free_bits", free_bits)
+        self.is_sampled = one_of("loss.kl", kl, ("closed", "sampled")) == "sampled"
 
     def check(self, model: Model) -> None:
         super().check(model)
@@ -57,7 +60,8 @@ class ELBO(_BoundObjective):
             )
 
     def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
-        loss = -(inference.log_px - beta * inference.kl).mean(0)
+        kl = inference.log_ratio if self.is_sampled else inference.kl
+        loss = -(inference.log_px - beta * kl).mean(0)
         if self.free_bits:
             mean = inference.kl_per_latent.mean(0)
             loss = loss + beta * (mean.clamp_min(self.free_bits) - mean).sum()

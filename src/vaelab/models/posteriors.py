@@ -6,20 +6,21 @@ under autocast; their outputs are converted back to the precision of the images,
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
-from torch import Tensor
-from torch.distributions import Independent
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
 from torch.nn.functional import normalize
 
-from vaelab.checks import flag, number, whole
+from vaelab.checks import flag, interval, number, one_of, whole
 from vaelab.errors import InputError
 from vaelab.models.contracts import Network, Posterior
 from vaelab.models.distributions import Chain, PointMass, diagonal_normal, normal_from_outputs
 from vaelab.models.flows import Flow, MaskedAutoregressiveFlow
 from vaelab.models.hierarchy import GaussianLayer, layer_sizes
-from vaelab.models.networks import activation as activation_named
-from vaelab.models.networks import check_widths
+from vaelab.models.layers import activation as activation_named
+from vaelab.models.layers import check_widths
 
 
 class GaussianPosterior(Posterior):
@@ -27,15 +28,19 @@ class GaussianPosterior(Posterior):
 
     **References**
         Auto-Encoding Variational Bayes (Kingma and Welling, 2013), appendix C.2.
+
+    **Arguments**
+        clamp: the smallest and the largest s; None for no such limits.
     """
 
     is_product = True
     is_normal = True
     has_outputs = True
 
-    def __init__(self, network: Network, latent: int) -> None:
+    def __init__(self, network: Network, latent: int, clamp: Sequence[float] | None = None) -> None:
         super().__init__()
         self.network = network.encoder(2 * whole("latent", latent))
+        self.clamp = None if clamp is None else interval("posterior.clamp", clamp)
 
     def forward(self, x: Tensor) -> Independent:
         return self.from_outputs(self.outputs(x))
@@ -45,7 +50,7 @@ class GaussianPosterior(Posterior):
         return self.network(x).to(x.dtype)
 
     def from_outputs(self, outputs: Tensor) -> Independent:
-        return normal_from_outputs(outputs)
+        return normal_from_outputs(outputs, self.clamp)
 
 
 class NoisyPosterior(Posterior):
@@ -91,30 +96,74 @@ class DiracPosterior(Posterior):
         return PointMass(self.activation(self.network(x).to(x.dtype)))
 
 
+class _UnknownTop(Posterior):
+    """q(z₂|x) = E_{q(z₁|x)} q(z₂|z₁), whose density is unknown."""
+
+    def forward(self, x: Tensor) -> Distribution:
+        raise InputError(
+            "a prior made of posteriors needs the density q(z2|x) of the top layer, and q(z1|x) q(z2|z1) does not give "
+            "it: take posterior.first=top"
+        )
+
+
 class ChainPosterior(Posterior):
-    """q(z|x) = q(z₁|x) q(z₂|z₁) over z = (z₁, z₂): two stochastic layers, each Gaussian given the one below.
+    """q(z|x) over two stochastic layers z = (z₁, z₂), of which z₁ is next to the image; each is Gaussian.
+
+        first=bottom:  q(z₁|x) q(z₂|z₁),  or with sees_x  q(z₁|x) q(z₂|x, z₁)
+        first=top:     q(z₂|x) q(z₁|z₂),  or with sees_x  q(z₂|x) q(z₁|x, z₂)
 
     **References**
-        Importance Weighted Autoencoders (Burda et al., 2016), section 2.
+        Importance Weighted Autoencoders (Burda et al., 2016), section 2: the first of these.
+        VAE with a VampPrior (Tomczak and Welling, 2018), section 4: the last.
 
     **Arguments**
         bottom: the size of z₁; None for two thirds of ``latent``.
-        hidden: widths of the network of q(z₂|z₁).
+        first: the layer that is drawn first, ``bottom`` or ``top``.
+        sees_x: whether the layer that is drawn second depends on x too, by an encoder of its own.
+        context: the number of that encoder's outputs.
+        hidden: widths of the network of the layer that is drawn second.
+        gated, init: of that network.
+        clamp: the smallest and the largest log variance in both; None for no such limits.
     """
 
     has_exact_mean = False
 
     def __init__(
-        self, network: Network, latent: int, bottom: int | None = None, hidden: Sequence[int] = (100, 100)
+        self,
+        network: Network,
+        latent: int,
+        bottom: int | None = None,
+        hidden: Sequence[int] = (100, 100),
+        first: str = "bottom",
+        sees_x: bool = False,
+        context: int = 64,
+        gated: bool = False,
+        init: str = "torch",
+        clamp: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.latent = latent
-        lower, upper = layer_sizes(latent, bottom)
-        self.first = GaussianPosterior(network, lower)
-        self.second = GaussianLayer(lower, upper, hidden)
+        self.layers = layer_sizes(latent, bottom)
+        self.from_top = one_of("posterior.first", first, ("bottom", "top")) == "top"
+        sizes = self.layers[::-1] if self.from_top else self.layers
+        self.first = GaussianPosterior(network, sizes[0], clamp)
+        self.context = (
+            network.encoder(whole("posterior.context", context)) if flag("posterior.sees_x", sees_x) else None
+        )
+        inputs = sizes[0] + (context if sees_x else 0)
+        self.second = GaussianLayer(inputs, sizes[1], hidden, gated, init, clamp)
 
     def forward(self, x: Tensor) -> Chain:
-        return Chain(self.first(x), self.second, self.latent)
+        h = None if self.context is None else self.context(x).to(x.dtype)
+        second = partial(self.second, context=h)
+        return Chain(self.first(x), second, self.latent, self.from_top, is_markov=h is None)
+
+    def networks(self) -> list[nn.Module]:
+        return [] if self.context is None else [self.context]
+
+    @property
+    def top(self) -> Posterior:
+        return self.first if self.from_top else _UnknownTop()
 
 
 class FlowPosterior(Posterior):

@@ -33,6 +33,14 @@ def check_piece(model: Model, piece: object, contract: type[Piece], usual: str) 
     raise InputError(f"{group}=none leaves {type(model).__name__} without a {group}: take {group}={usual}")
 
 
+def check_decoder_is_free(model: Model, likelihood: Likelihood) -> None:
+    """Raise an InputError where ``likelihood`` sets its first outputs itself, in a ``model`` that sets the decoder."""
+    if likelihood.starts_from_images:
+        raise InputError(
+            f"{type(model).__name__} starts its decoder from the training images: leave likelihood.output_bias=mean out"
+        )
+
+
 class LatentVariableModel(Model):
     """p(x, z) = p(x|z) p(z) with an approximate posterior q(z|x).
 

@@ -48,6 +48,28 @@ MOVED = {
 COSINE = MOVED["vaelab.schedules.CosineRate"]
 COSINE_OF_010 = "vaelab.training.schedules.CosineRateOf010"
 MOVED[COSINE_OF_010] = COSINE
+# Options that a class got later, with the value that it had before: older runs, and a user's own YAML, lack them.
+_LAYERS = {"gated": False, "init": "torch"}
+_OUTPUT = {"output_bias": "network"}
+ADDED: Mapping[str, Mapping[str, object]] = {
+    "torch.optim.Adam": {"eps": 1e-8},
+    "torch.optim.AdamW": {"eps": 1e-8},
+    "torch.optim.Adamax": {"eps": 1e-8},
+    "vaelab.models.likelihoods.BernoulliLikelihood": _OUTPUT,
+    "vaelab.models.likelihoods.ContinuousBernoulliLikelihood": _OUTPUT,
+    "vaelab.models.likelihoods.DiscretizedLogisticLikelihood": _OUTPUT,
+    "vaelab.models.likelihoods.GaussianLikelihood": _OUTPUT,
+    "vaelab.models.likelihoods.LaplaceLikelihood": _OUTPUT,
+    "vaelab.models.networks.ConvNet": _LAYERS,
+    "vaelab.models.networks.MLP": _LAYERS,
+    "vaelab.models.objectives.ELBO": {"kl": "closed"},
+    "vaelab.models.posteriors.ChainPosterior": {
+        "first": "bottom", "sees_x": False, "context": 64, "clamp": None, **_LAYERS,
+    },
+    "vaelab.models.posteriors.GaussianPosterior": {"clamp": None},
+    "vaelab.models.priors.ChainPrior": {"clamp": None, **_LAYERS},
+    "vaelab.models.priors.VampPrior": {"start": "images"},
+}  # fmt: skip
 # Its networks were functions, each with its options bound; today a network is an object that builds both.
 NETWORKS = {old for old in MOVED if old.startswith("vaelab.networks.")}
 # Its image sets were one class with an option ``name``; today each is a class.
@@ -98,6 +120,16 @@ def _migrated(value: object, output: Mapping[str, object] = MappingProxyType({})
         node["_target_"] = MOVED[old]
     if old == "vaelab.data.ImageData":
         node["_target_"] = IMAGE_SETS[str(node.pop("name"))]
+    return _completed(node)
+
+
+def _completed(node: dict[str, object]) -> dict[str, object]:
+    """``node`` with the options that its class got later."""
+    target = str(node.get("_target_"))
+    node = {**node, **{option: value for option, value in ADDED.get(target, {}).items() if option not in node}}
+    if target.endswith(".ChainPrior") and "top" not in node:
+        top = {"_target_": "vaelab.models.priors.StandardNormal", "latent": node.get("latent"), "_partial_": True}
+        node["top"] = top
     return node
 
 

@@ -58,7 +58,7 @@ def _check_is_last(run: Run, ckpt: Path, checkpoint: dict) -> None:
 def check_fits(path: Path, checkpoint: dict, config: Mapping[str, object]) -> None:
     """Raise an InputError where ``checkpoint`` holds the weights of another model than ``config`` describes."""
     for key in STRUCTURE:
-        there, here = (_without_rates(side.get(key)) for side in (migrate(checkpoint["config"]), config))
+        there, here = (_without_rates(migrate(side).get(key)) for side in (checkpoint["config"], config))
         if there != here:
             there, here = _innermost_difference(key, there, here)
             raise InputError(
@@ -97,7 +97,7 @@ def resume_or_restart(run: Run) -> None:
         clear_for_restart(run.directory)
         return
     try:
-        changed = differences(migrate(read_config(composed)), run.config, NOT_TRAINING)
+        changed = differences(migrate(read_config(composed)), migrate(run.config), NOT_TRAINING)
         if last.is_file() and not changed:
             read_checkpoint(last)
     except (InputError, YAMLError, OmegaConfBaseException) as error:  # its files are damaged
