@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from compositions import CONF, composed, experiment, members
+from conftest import SMALL
 
 from vaelab.models.inference import Inference
 from vaelab.models.objectives import IWAE
+from vaelab.runs.load import load_run
+from vaelab.runs.prepare import make_module
 from vaelab.runs.results import read_results
 
 BATCH = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(6)
@@ -121,6 +124,32 @@ MODELS = {
     "conditional": ["model=cvae", "latent=3"],
     "conditional, conv": ["model=cvae", "latent=3", "network=conv", "posterior=flow", "prior=flow"],
     "hierarchical": ["model=hvae", "latent=5", "bottom=3"],
+    "hierarchical, both layers decoded": [
+        "model=hvae",
+        "latent=5",
+        "bottom=3",
+        "posterior.first=top",
+        "posterior.sees_x=true",
+        "model.visible=null",
+        "likelihood.latent=5",
+        "prior@prior.top=vamp",
+        "prior.top.components=4",
+        "network.gated=true",
+    ],
+    "gated": [
+        "latent=3",
+        "network.gated=true",
+        "network.init=glorot",
+        "likelihood.output_bias=mean",
+        "loss.kl=sampled",
+    ],
+    "gated convolutions": [
+        "latent=3",
+        "network=conv",
+        "network.gated=true",
+        "network.init=he",
+        "posterior.clamp=[-6,2]",
+    ],
     "hierarchical posterior": ["model=hvae", "latent=5", "bottom=3", "prior=normal"],
     "plain, cross-entropy": ["model=ae", "latent=3", "likelihood=bernoulli"],
     "mixture of continuous Bernoullis": ["model=mixture", "components=4", "likelihood=continuous_bernoulli"],
@@ -223,6 +252,52 @@ def test_the_tutorial_recipes_have_the_values_of_the_tutorial():
     linear = [tuple(p.shape) for name, p in experiment(ae).named_parameters() if "weight" in name]
     assert linear == [(128, 784), (64, 128), (128, 64), (784, 128)]
     assert (experiment(ae).model.encode(torch.rand(3, 1, 28, 28)).mean >= 0).all()
+
+
+def test_the_recipes_of_papers_have_the_models_of_the_papers():
+    """Layers as the papers give them, and the training of the one recipe that is as published."""
+    vae, two, hvae = (composed(f"experiment=paper/{name}") for name in ("iwae_vae", "iwae_2layer_50", "vamp_hvae"))
+    linear = [tuple(p.shape) for name, p in experiment(vae).named_parameters() if "weight" in name]
+    assert linear == [(200, 784), (200, 200), (100, 200), (200, 50), (200, 200), (784, 200)]
+    between = [
+        tuple(p.shape) for name, p in experiment(two).named_parameters() if "weight" in name and p.shape[0] <= 200
+    ]
+    assert [shape for shape in between if shape[0] in (100, 200) and shape[1] in (100, 50)] == [
+        (100, 100), (100, 100), (100, 100), (200, 100), (100, 50), (100, 100), (200, 100),
+    ]  # fmt: skip
+    assert (two["loss"]["samples"], two["latent"], two["bottom"]) == (50, 150, 100)
+    module = experiment(hvae)
+    assert module.model.posterior.layers == (40, 40)
+    assert type(module.model.prior.top).__name__ == "VampPrior"
+    assert len(module.model.prior.images()) == 500
+    published = make_module(composed("experiment=paper/iwae_vae_as_published"))
+    assert published.config["data"]["batch_size"] == 20
+    optimizer = published.configure_optimizers().param_groups[0]
+    assert (optimizer["lr"], optimizer["eps"], optimizer["betas"]) == (1e-3, 1e-4, (0.9, 0.999))
+    steps = 3280 * 3000
+    rates = [published.lr(step, steps) for step in (0, 2999, 3000, 11_999, 12_000, steps - 1)]
+    assert rates == pytest.approx([10 ** (-i / 7) for i in (0, 0, 1, 1, 2, 7)])
+    assert [tuple(p.shape) for name, p in published.named_parameters() if "weight" in name] == linear
+
+
+def test_a_hierarchy_with_a_vamp_prior_on_top_is_trained_resumed_and_opened(command, tmp_path):
+    """From the command line to results.json: a run that resumes keeps what started from the training images."""
+    words = [
+        *SMALL, "model=hvae", "latent=5", "bottom=3", "posterior.first=top", "posterior.sees_x=true",
+        "model.visible=null", "likelihood.latent=5", "prior@prior.top=vamp", "prior.top.components=4",
+        "network.gated=true", "likelihood.output_bias=mean", "optimizer=muon", "evaluation.parts=[latents]", "name=h",
+    ]  # fmt: skip
+    status, out, err = command(*words, "epochs=1")
+    assert (status, err) == (0, ""), out + err
+    last = tmp_path / "outputs" / "runs" / "h" / "checkpoints" / "last.ckpt"
+    status, out, err = command(f"ckpt={last}", "epochs=2", "name=on")
+    assert (status, err) == (0, ""), out + err
+    results = read_results(tmp_path / "outputs" / "runs" / "on")
+    assert sum(results["evaluation"]["latents"]["active_units_per_layer"]) == results["test"]["active_units"]
+    module, _ = load_run(tmp_path / "outputs" / "runs" / "on")
+    begun, _ = load_run(tmp_path / "outputs" / "runs" / "h")
+    assert torch.equal(module.model.likelihood.offset, begun.model.likelihood.offset)
+    assert float(module.model.likelihood.offset.min()) == pytest.approx(math.log(0.001 / 0.999), abs=1e-3)
 
 
 def test_the_autoencoders_loss_is_the_squared_error_and_a_constant():
