@@ -19,6 +19,7 @@ from vaelab.errors import InputError
 from vaelab.evaluation.importance import importance_weights, log_likelihood, median_rate, shares_samples
 from vaelab.models.contracts import Model
 
+MOST = 2_000_000  # samples of the prior for an estimate, which take a minute
 HEADER = """| margin | samples of the prior | nll | spread | stated | stated / spread |
 |---|---|---|---|---|---|"""
 
@@ -52,9 +53,15 @@ def work() -> None:
     x, labels = module.evaluated(data).first("test", arguments.images)
     model = module.model.given(labels)
     if not shares_samples(model, x):
-        raise InputError(f"{arguments.run}: its model cannot use samples of the prior")
+        raise InputError(f"{arguments.run}: images cannot share samples of the prior in this model")
     with torch.no_grad():
         rate = median_rate(model.encode(x), model.prior_distribution())
+    largest = max(arguments.margins)
+    if rate + largest > math.log(MOST):
+        raise InputError(
+            f"a margin of {largest:g} at a rate of {rate:.1f} nats takes more than {MOST:,} samples of the prior: "
+            f"take --margins of at most {math.log(MOST) - rate - 0.05:.1f}"
+        )
     print(f"{len(x)} images, median rate {rate:.2f} nats, {arguments.samples} samples of q, {arguments.seeds} seeds\n")
     print(HEADER)
     for margin in ["none", *arguments.margins]:

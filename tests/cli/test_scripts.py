@@ -76,6 +76,33 @@ def test_the_plot_of_the_schedules_is_made_from_their_configuration(script, tmp_
     assert width > members * 200 > 3 * height
 
 
+def test_the_table_of_standard_errors_has_a_row_for_each_margin(script, finished):
+    words = ("--images", 20, "--samples", 10, "--seeds", 3, "--margins", -8, -7)
+    status, out, err = script("prior_samples", finished, *words)
+    assert (status, err) == (0, "")
+    rate = float(out.split("median rate ")[1].split()[0])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines()[-3:]]
+    assert [row[0] for row in rows] == ["none", "-8.0", "-7.0"]
+    for margin, row in zip((None, -8, -7), rows, strict=True):
+        prior_samples, nll, spread, stated, ratio = (float(cell.replace(",", "")) for cell in row[1:])
+        assert prior_samples == pytest.approx(0 if margin is None else np.exp(rate + margin), rel=0.01, abs=1)
+        assert nll == pytest.approx(read_results(finished)["test"]["nll"], rel=0.2)
+        assert ratio == pytest.approx(stated / spread, abs=0.01 + 0.02 * ratio)
+
+
+def test_a_margin_that_takes_too_many_samples_of_the_prior_is_refused(script, finished):
+    status, out, err = script("prior_samples", finished, "--images", 20, "--margins", 1, 30)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: a margin of 30 at a rate of ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_model_without_samples_of_the_prior_has_no_such_table(script, conditional):
+    status, out, err = script("prior_samples", conditional, "--images", 20)
+    assert (status, out) == (1, "")
+    assert err == f"error: {conditional}: images cannot share samples of the prior in this model\n"
+
+
 @pytest.mark.parametrize("name", sorted({path.stem for path in Path(ROOT / "scripts").glob("*.py")} - {"rivals"}))
 def test_every_script_explains_itself(script, name):
     status, out, err = script(name, "--help")

@@ -123,7 +123,9 @@ def test_amortization_is_asked_for(tool, copied):
     found = read_results(copied)["evaluation"]["amortization"]
     assert (found["images"], found["nll_samples"]) == (20, 50)
     assert found["gap"] == pytest.approx(found["approximation_gap"] + found["amortization_gap"])
-    assert "amortization_gap" in out
+    for name in ("gap", "approximation_gap", "amortization_gap"):
+        assert 0 < found[f"{name}_stderr"] < 1
+        assert f"{name}_stderr" in out
 
 
 @pytest.mark.parametrize(
