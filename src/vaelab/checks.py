@@ -5,9 +5,24 @@ from collections.abc import Collection, Sequence
 
 from vaelab.errors import InputError
 
+LARGEST = 2**32 - 1  # the largest whole number of any option: numpy's largest seed
+
+
+def shown(value: object) -> str:
+    """``value`` as the command line has it: ``null`` and ``true``, and text in quotes.
+
+    >>> shown(None), shown(True), shown("two"), shown(2.5)
+    ('null', 'true', "'two'", '2.5')
+    """
+    return (
+        {None: "null", True: "true", False: "false"}[value]
+        if value is None or value is True or value is False
+        else repr(value)
+    )
+
 
 def whole(name: str, value: object, minimum: int = 1) -> int:
-    """``value`` as an int of at least ``minimum``, else an InputError.
+    """``value`` as an int of at least ``minimum`` and at most `LARGEST`, else an InputError.
 
     >>> whole("latent", 20)
     20
@@ -17,7 +32,9 @@ def whole(name: str, value: object, minimum: int = 1) -> int:
     vaelab.errors.InputError: latent must be a whole number of at least 1, got 0
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise InputError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+        raise InputError(f"{name} must be a whole number of at least {minimum}, got {shown(value)}")
+    if value > LARGEST:
+        raise InputError(f"{name} must be a whole number of at most {LARGEST}, got {value}")
     return value
 
 
@@ -39,14 +56,14 @@ def number(name: str, value: object, minimum: float = 0.0, *, above: bool = Fals
         or value < minimum
         or (above and value == minimum)
     ):
-        raise InputError(f"{name} must be a finite number {bound} {minimum:g}, got {value!r}")
+        raise InputError(f"{name} must be a finite number {bound} {minimum:g}, got {shown(value)}")
     return float(value)
 
 
 def flag(name: str, value: object) -> bool:
     """``value`` where it is a bool, else an InputError: a word such as "no" would count as true."""
     if not isinstance(value, bool):
-        raise InputError(f"{name} must be true or false, got {value!r}")
+        raise InputError(f"{name} must be true or false, got {shown(value)}")
     return value
 
 
@@ -99,5 +116,10 @@ def one_of(name: str, value: object, words: Collection[str]) -> str:
     vaelab.errors.InputError: data.binarize must be one of none, dynamic, got 'yes'
     """
     if not isinstance(value, str) or value not in words:
-        raise InputError(f"{name} must be one of {', '.join(words)}, got {value!r}")
+        raise InputError(f"{name} must be one of {', '.join(words)}, got {shown(value)}")
     return value
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether ``name`` names a folder in the current one."""
+    return bool(name.strip()) and name not in (".", "..") and "/" not in name and "\\" not in name and "\0" not in name

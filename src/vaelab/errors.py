@@ -9,6 +9,20 @@ class InputError(VaelabError, ValueError):
     """The user's input is wrong: the message says what was wrong, what was expected and what to type instead."""
 
 
+class UnknownOption(InputError):
+    """A piece does not take an option; the command line knows who set it, and says so instead of this message.
+
+    **Arguments**
+        option: as it is typed, such as ``beta.warmup``.
+        target: the class that does not take it.
+    """
+
+    def __init__(self, message: str, option: str, target: str) -> None:
+        super().__init__(message)
+        self.option = option
+        self.target = target
+
+
 class RunFailed(VaelabError):
     """A run could not be finished though its input was right: its loss diverged, or the disk is full."""
 

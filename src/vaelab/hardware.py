@@ -19,6 +19,7 @@ from vaelab.locks import locked
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 MMAP_BYTES, TRIM_BYTES = 32 << 20, 1 << 30  # the first is the largest value that glibc accepts
 _pinned = ExitStack()  # keeps the lock of this process's GPU until the process ends
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed")  # torch's words
 COMPILE = ("default", "reduce-overhead", "max-autotune")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -40,18 +41,29 @@ def tune_process() -> None:
         mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
 
 
-def check_accelerator(accelerator: str) -> str:
-    """``accelerator`` where it is cpu, gpu, mps or auto and the machine has such a device, else an InputError."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch, or Python, could not allocate memory; on a CPU torch has no exception of its own for that."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def check_accelerator(accelerator: str, typed: str = "", instead: str = "accelerator=cpu or accelerator=auto") -> str:
+    """``accelerator`` where it is cpu, gpu, mps or auto and the machine has such a device, else an InputError.
+
+    **Arguments**
+        typed: what the user typed to ask for it.
+        instead: what to type instead.
+    """
     one_of("trainer.accelerator", accelerator, ("auto", "cpu", "gpu", "mps"))
-    if accelerator == "gpu" and not torch.cuda.is_available():
+    is_missing = (accelerator == "gpu" and not torch.cuda.is_available()) or (
+        accelerator == "mps" and not torch.backends.mps.is_available()
+    )
+    if is_missing:
+        device = "CUDA or ROCm GPU" if accelerator == "gpu" else "Apple GPU"
         raise InputError(
-            f"accelerator={accelerator}: torch {torch.__version__} sees no CUDA or ROCm GPU on this machine; "
-            "take accelerator=cpu, accelerator=auto or, for several processes without a GPU, accelerator=ddp_cpu"
-        )
-    if accelerator == "mps" and not torch.backends.mps.is_available():
-        raise InputError(
-            f"accelerator={accelerator}: torch {torch.__version__} sees no Apple GPU on this machine; "
-            "take accelerator=cpu or accelerator=auto"
+            f"{typed or f'accelerator={accelerator}'}: torch {torch.__version__} sees no {device} on this machine; "
+            f"take {instead}"
         )
     return accelerator
 

@@ -4,7 +4,7 @@ import io
 import pickle
 import warnings
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import torch
 
@@ -32,6 +32,8 @@ def read_tensors(path: Path) -> object:
     **Raises**
         InputError: the file has other contents, or it is damaged.
     """
+    if not is_zipfile(path):  # what torch.save writes; torch would report its own attempts to read it
+        raise InputError(f"{path} is no checkpoint, or a damaged one: torch.save did not write it to its end")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about its pickle protocol; an unreadable file raises

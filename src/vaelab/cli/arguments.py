@@ -9,27 +9,11 @@ from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from vaelab.cli.overrides import MULTIRUN, is_multirun
 from vaelab.errors import InputError
-from vaelab.files import PROJECT
 from vaelab.sweeps import names
 
-CONF = PROJECT / "conf"
-MULTIRUN = ("-m", "--multirun")
 SWEEPS = Path("outputs") / "sweeps"
-
-
-def check_name(arguments: list[str]) -> None:
-    """Raise an InputError where a run's name is not the plain name of a folder, before Hydra makes the folder."""
-    for argument in arguments:
-        option, _, name = argument.partition("=")
-        name = name.strip("'\"")
-        if option == "name" and (Path(name).name != name or not name.strip()):
-            raise InputError(f"name must be the plain name of a folder, got {name!r}")
-
-
-def is_multirun(arguments: list[str]) -> bool:
-    """Whether the arguments start a sweep."""
-    return any(argument in MULTIRUN or argument.startswith("hydra.mode=MULTI") for argument in arguments)
 
 
 def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
@@ -87,8 +71,22 @@ def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
     if (sweep := _named_sweep(parsed)) is None:
         sweep, added = _derived_sweep([override for override in parsed.values() if not override.is_hydra_override()])
     added.append(f"hydra.sweep.dir={quoted(str(sweep.absolute()))}")  # a launcher's process may start elsewhere
+    arguments = [_as_axis(argument, parsed) for argument in arguments]
+    overrides = [_as_axis(override, parsed) for override in overrides]
     at = max((index for index, argument in enumerate(arguments) if argument in overrides), default=-1) + 1
     return [*arguments[:at], *added, *arguments[at:]], sweep
+
+
+def _as_axis(argument: str, parsed: dict[str, Override]) -> str:
+    """An option of a swept group as an axis of one value.
+
+    Hydra reads all that is no axis before it knows a job's member of the group, and members have different options.
+    """
+    option, _, value = argument.partition("=")
+    group, override = parsed.get(option.partition(".")[0]), parsed.get(option)
+    if group is None or override is None or not group.is_sweep_override() or override.is_sweep_override():
+        return argument
+    return f"{option}=choice({value})"
 
 
 def _named_sweep(parsed: dict[str, Override]) -> Path | None:
@@ -119,8 +117,9 @@ def _derived_sweep(overrides: list[Override]) -> tuple[Path, list[str]]:
 def remove_empty(sweep: Path) -> None:
     """Remove the directory that Hydra made for a sweep before it found an option that does not exist."""
     (sweep / "multirun.yaml").unlink(missing_ok=True)
-    with suppress(OSError):
-        sweep.rmdir()
+    with suppress(OSError):  # not empty: they belong to other sweeps too
+        for folder in (sweep, *(parent for parent in sweep.parents if parent.name in ("sweeps", "outputs"))):
+            folder.rmdir()
 
 
 def quoted(text: str) -> str:

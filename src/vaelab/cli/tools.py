@@ -81,7 +81,8 @@ def device(name: str) -> torch.device:
     """The device that ``--device`` names."""
     one_of("--device", name, ("auto", "cpu", "cuda", "mps"))
     accelerator = {"cuda": "gpu"}.get(name, name)
-    return torch.device(hardware.resolve(hardware.check_accelerator(accelerator)))
+    hardware.check_accelerator(accelerator, f"--device {name}", "--device cpu or --device auto")
+    return torch.device(hardware.resolve(accelerator))
 
 
 def labels(model: Model, count: int, label: int | None) -> Tensor:

@@ -18,25 +18,21 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import vaelab
-from vaelab.cli.arguments import (
-    CONF,
-    check_name,
-    is_multirun,
-    remove_empty,
-    with_overrides_of_resumed_run,
-    with_sweep_directory,
-)
-from vaelab.cli.messages import explain, fail, help_text, print_bug, say
-from vaelab.errors import InputError, Interrupted, VaelabError, describe_os_error, one_line, summarize
+from vaelab.cli.arguments import remove_empty, with_overrides_of_resumed_run, with_sweep_directory
+from vaelab.cli.explain import explain, unknown_option
+from vaelab.cli.members import CONF, Members
+from vaelab.cli.messages import fail, help_text, print_bug, say
+from vaelab.cli.overrides import CommandLine
+from vaelab.errors import InputError, Interrupted, UnknownOption, VaelabError, describe_os_error, one_line, summarize
 from vaelab.locks import locked
-from vaelab.runs.directory import LOCK, release
+from vaelab.runs.directory import LOCK, another_place, release
 from vaelab.runs.migrate import migrate
-from vaelab.runs.options import NOT_TRAINING, differences, resolve
+from vaelab.runs.options import NOT_TRAINING, differences, resolve, unresolved
 from vaelab.runs.results import RunState, commit, missing_parts, read_state
+from vaelab.runs.unread import check_read
 from vaelab.sweeps.names import job_name
 
 LAUNCHERS = ("joblib", "submitit", "ray")  # their own exceptions say that a process was killed
-PLACE = "choose another place with name=... or hydra.run.dir=..."
 
 
 class JobFailed(Exception):
@@ -47,10 +43,12 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
     if sys.argv[1:] in (["--help"], ["-h"]):
         return say(help_text(CONF))
+    command = CommandLine([], [], Members())
     try:
-        check_name(sys.argv[1:])
-        sys.argv[1:] = with_overrides_of_resumed_run(sys.argv[1:])
-        if is_multirun(sys.argv[1:]):
+        command = CommandLine.parse(with_overrides_of_resumed_run(sys.argv[1:]))
+        command.check()
+        sys.argv[1:] = command.words
+        if command.is_multirun:
             return sweep()
         compose()
     except VaelabError as error:
@@ -58,9 +56,9 @@ def main() -> None:
     except KeyboardInterrupt:
         fail("interrupted")
     except (HydraException, OmegaConfBaseException) as error:
-        fail(explain(error, CONF))
+        fail(explain(error, command))
     except OSError as error:  # Hydra makes the directory before the project's own checks
-        fail(f"{describe_os_error(error)}; {PLACE}")
+        fail(f"{describe_os_error(error)}; {another_place(error)}")
 
 
 def sweep() -> None:
@@ -110,6 +108,7 @@ class Job:
     directory: Path
     multirun: bool
     side_by_side: bool
+    folders: tuple[Path, ...]  # of configuration files
 
 
 def _job(config: DictConfig) -> Job:
@@ -127,7 +126,8 @@ def _job(config: DictConfig) -> Job:
         config.name = directory.name
     directory = directory.relative_to(here) if directory.is_relative_to(here) else directory
     choices = {group: member for group, member in composed.runtime.choices.items() if "/" not in group}
-    return Job(overrides, choices, directory, multirun, side_by_side)
+    sources = (source.path for source in composed.runtime.config_sources if source.schema == "file")
+    return Job(overrides, choices, directory, multirun, side_by_side, tuple(map(Path, sources)))
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -138,7 +138,8 @@ def compose(config: DictConfig) -> float | None:
     # Empty folders that existed before belong to the user and stay.
     is_ours = not directory.is_dir() or directory.stat().st_ctime >= vaelab.STARTED
     try:
-        return run_job(job, _values(config))
+        check_read(unresolved(config), [*HydraConfig.get().overrides.hydra, *job.overrides])
+        return run_job(job, _values(config, job))
     except Interrupted as error:
         if not job.multirun or not job.side_by_side:
             if not job.multirun:
@@ -146,11 +147,12 @@ def compose(config: DictConfig) -> float | None:
             fail(f"{error}{'; the same command goes on with the sweep' if job.multirun else ''}")
         raise
     except VaelabError as error:
+        line = one_line(error)
         if not job.multirun:
             release(directory, is_ours)
-            fail(str(error))  # an exit, not an exception: Hydra would add lines of its own
-        print(f"error: {directory}: {error}", file=sys.stderr)
-        raise JobFailed(str(error)) from error
+            fail(line)  # an exit, not an exception: Hydra would add lines of its own
+        print(f"error: {directory}: {line}", file=sys.stderr)
+        raise JobFailed(line) from error
     except Exception as error:
         print_bug(error)
         if not job.multirun:
@@ -161,11 +163,17 @@ def compose(config: DictConfig) -> float | None:
         raise JobFailed(line) from error
 
 
-def _values(config: DictConfig) -> dict:
+def _values(config: DictConfig, job: Job) -> dict:
     try:
         return resolve(config)
     except OmegaConfBaseException as error:
-        raise InputError(explain(error, CONF)) from error
+        raise InputError(explain(error, CommandLine.parse(job.overrides))) from error
+    except UnknownOption as error:
+        raise _unknown(error, job) from error
+
+
+def _unknown(error: UnknownOption, job: Job) -> InputError:
+    return InputError(unknown_option(error, job.overrides, job.choices, Members(job.folders)))
 
 
 def run_job(job: Job, values: dict) -> float | None:
@@ -192,7 +200,10 @@ def run_job(job: Job, values: dict) -> float | None:
         from vaelab.runs.run import Run
 
         run = Run(values, job.overrides, job.choices, directory, job.multirun, job.side_by_side)
-        (evaluate_finished if is_complete else launch)(run)
+        try:
+            (evaluate_finished if is_complete else launch)(run)
+        except UnknownOption as error:
+            raise _unknown(error, job) from error
         return validation_objective(read_state(directory))
 
 

@@ -1,5 +1,6 @@
 """A run's directory: where its files are, who may write to it, and how it is freed for another attempt."""
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def claim(directory: Path, resumes: bool) -> None:
     probe = directory / ".writable"
     probe.touch()
     probe.unlink()
+
+
+def another_place(error: OSError) -> str:
+    """What to type where a run's directory cannot be made: a name does not help where its folder is not writable."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
+        return f"change to a folder where you may write, or name one: hydra.run.dir={Path.home() / 'vaelab-run'}"
+    return "choose another place with name=... or hydra.run.dir=..."
 
 
 def write_composition(directory: Path, config: Mapping[str, object], overrides: list[str]) -> None:

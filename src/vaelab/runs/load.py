@@ -30,6 +30,9 @@ def load_run(directory: Path, reads_data: bool = True) -> tuple[VAEModule, Image
     **Raises**
         InputError: the run failed or is not finished, its files are damaged, or its data are missing.
     """
+    if directory.is_file():
+        run = directory.parent.parent if directory.suffix == ".ckpt" else directory.parent
+        raise InputError(f"{directory} is a file: name the run's directory, {run}")
     results = read_results(directory)
     if results.get("status") != "completed":
         raise InputError(f"{directory} failed ({results.get('error')}), so it has no weights to look at")

@@ -62,6 +62,13 @@ def resolve(config: DictConfig) -> dict:
     return values
 
 
+def unresolved(config: DictConfig) -> dict:
+    """``config`` as plain values, with its interpolations as they stand."""
+    content = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(content, dict)
+    return content
+
+
 def read_config(path: Path) -> dict:
     """The configuration in the YAML file ``path``, as plain values."""
     return to_plain_dict(OmegaConf.load(path))

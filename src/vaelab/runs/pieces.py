@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 
 from vaelab.checks import image_shape
 from vaelab.data.datamodule import ImageDataModule
-from vaelab.errors import InputError, VaelabError, one_line
+from vaelab.errors import InputError, UnknownOption, VaelabError, one_line
 
 LIBRARIES = ("torch", "lightning")
 Made = TypeVar("Made")
@@ -133,18 +133,34 @@ def locate(where: str, path: str) -> Callable:
 
 def _check_options(where: str, function: Callable, config: Mapping[str, object]) -> None:
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = list(inspect.signature(function).parameters.values())
     except ValueError:  # a class written in C does not say what it takes
         return
+    _check_complete(where, parameters, config)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
     group = where.rpartition(".")[2]
     for option in config:
         if option not in known and not option.startswith("_"):
+            target = str(config["_target_"])
+            raise UnknownOption(
+                f"{where} has no option {option!r}: {target} does not read it; leave {group}.{option} out",
+                f"{group}.{option}",
+                target,
+            )
+
+
+def _check_complete(where: str, parameters: list[inspect.Parameter], config: Mapping[str, object]) -> None:
+    """Raise an InputError where an option is missing that has no default."""
+    group = where.rpartition(".")[2]
+    for parameter in parameters:
+        is_needed = parameter.default is parameter.empty and parameter.kind is not parameter.POSITIONAL_ONLY
+        is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if is_needed and not is_variadic and parameter.name not in config and not config.get("_partial_"):
             raise InputError(
-                f"{where} has no option {option!r}: {config['_target_']} does not read it; leave {group}.{option} "
-                f"out, or take another {group} or model, if the model sets it"
+                f"{where} lacks the option {parameter.name!r}, which {config['_target_']} needs: "
+                f"say ++{group}.{parameter.name}=..., or leave ~{group}.{parameter.name} out"
             )
 
 

@@ -2,22 +2,25 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from vaelab import hardware, rng
-from vaelab.checks import one_of, whole
+from vaelab.checks import is_folder_name, number, one_of, shown, whole
 from vaelab.data.datamodule import ImageDataModule
-from vaelab.errors import InputError
+from vaelab.errors import InputError, one_line
 from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import PARTS
 from vaelab.models.contracts import Model, Objective, Schedule
 from vaelab.runs import ranks
-from vaelab.runs.options import evaluation_parts
+from vaelab.runs.options import RATES, evaluation_parts, flatten
 from vaelab.runs.pieces import make_factory, make_optimizer, make_piece
 from vaelab.runs.resume import find_resume_point
 from vaelab.runs.run import Components, Run
 from vaelab.runs.trainer import make_trainer
+from vaelab.runs.trainer_options import check_limits, check_trainer
 from vaelab.runs.trial import check_contracts, check_image_shape, check_labels
 from vaelab.training.module import VAEModule
 
@@ -25,33 +28,65 @@ from vaelab.training.module import VAEModule
 TESTING = ("nll_samples", "prior_samples", "chunk", "active_variance")
 
 
-def check_options(config: dict) -> None:
-    """Raise an InputError where an option of the run itself, not of its pieces, has a value that does not exist."""
+def check_options(config: dict, typed: str = "") -> None:
+    """Raise an InputError where an option of the run itself, not of its pieces, has a value that does not exist.
+
+    **Arguments**
+        typed: what the user typed to choose the accelerator.
+    """
     evaluation, trainer = config["evaluation"], config["trainer"]
     whole("seed", config["seed"], 0)
     whole("epochs", config["epochs"])
-    for interval in ("max_epochs", "log_every_n_steps", "check_val_every_n_epoch"):
-        whole(f"trainer.{interval}", trainer[interval])
+    if not isinstance(config["name"], str | int | float) or not is_folder_name(str(config["name"])):
+        raise InputError(f"name must be the plain name of a folder, such as name=two, got {shown(config['name'])}")
+    if not isinstance(config["ckpt"], str | None):
+        raise InputError(f"ckpt must be the path of a checkpoint, or null, got {shown(config['ckpt'])}")
+    check_trainer(trainer, config["epochs"])
+    _check_shapes_and_paths(config)
+    for rate in RATES:
+        if rate in config["optimizer"]:
+            number(f"optimizer.{rate}", config["optimizer"][rate], above=True)
     one_of("evaluation.checkpoint", evaluation["checkpoint"], ("best", "last"))
     for part in evaluation_parts(config):
         one_of("evaluation.parts", part, PARTS)
     Settings.of_run(evaluation)
-    hardware.check_accelerator(trainer["accelerator"])
-    hardware.check_compile(trainer["compile"])
-    if trainer.get("fast_dev_run"):
-        raise InputError("+trainer.fast_dev_run saves nothing that could be tested: take trainer=debug")
+    others = "accelerator=cpu, accelerator=auto or, for several processes without a GPU, accelerator=ddp_cpu"
+    hardware.check_accelerator(trainer["accelerator"], typed, others)
+
+
+def _check_shapes_and_paths(config: dict) -> None:
+    """The options of several groups that classes of different packages share."""
+    for option, value in flatten(config).items():
+        if option.endswith(".image"):
+            if not isinstance(value, list) or len(value) != 3:
+                raise InputError(
+                    f"{option} must be a list [channels, height, width], such as [1,28,28], got {shown(value)}"
+                )
+            for size in value:
+                whole(f"each size in {option}", size)
+    root = config["data"].get("root")
+    if not isinstance(root, str | None):
+        raise InputError(f"data.root must be the path of a folder, or null, got {shown(root)}")
+
+
+def _typed_accelerator(run: Run) -> str:
+    """What chose the accelerator: its option, if that was typed, else the member of the group."""
+    words = [word.lstrip("+") for word in run.overrides]
+    typed = [word for word in words if word.startswith("trainer.accelerator=")]
+    return typed[-1] if typed else f"accelerator={run.choices.get('accelerator')}"
 
 
 def prepare(run: Run) -> Components:
     """Make the model, the data and the trainer, and check that they fit; nothing is written but downloaded data."""
     options = run.config["trainer"]
-    check_options(run.config)
+    check_options(run.config, _typed_accelerator(run))
     processes = hardware.count_processes(options["accelerator"], options["devices"])
     resumed = find_resume_point(run)
     hardware.tune_process()
     if ranks.is_worker() and hardware.resolve(options["accelerator"]) == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    module = make_module(run.config)
+    with _explaining_memory():
+        module = make_module(run.config)
     if run.ckpt and module.model.is_solved:
         raise InputError(f"ckpt={run.ckpt}: a model in closed form has nothing to go on with; leave ckpt out")
     data = load_data(run.config)
@@ -61,8 +96,10 @@ def prepare(run: Run) -> Components:
             "go on with the same, or leave ckpt out to train anew"
         )
     _check_shares(data, processes)
+    check_limits(options, data)
     began = time.monotonic()
-    start_model(run, module, data)
+    with _explaining_memory():
+        start_model(run, module, data)
     begin_s = time.monotonic() - began
     compile_networks(module, options["compile"])
     if processes > 1 and not ranks.is_worker():
@@ -71,6 +108,20 @@ def prepare(run: Run) -> Components:
         return Components(data, module, None, processes, resumed, begin_s)
     trainer = make_trainer(options, run, module, data, resumed)
     return Components(data, module, trainer, processes, resumed, begin_s)
+
+
+@contextmanager
+def _explaining_memory() -> Iterator[None]:
+    """A model that does not fit into the memory is wrong input: its sizes are options."""
+    try:
+        yield
+    except Exception as error:
+        if not hardware.is_out_of_memory(error):
+            raise
+        raise InputError(
+            "the model does not fit into this machine's memory: take smaller sizes, such as latent=20, "
+            f"network.hidden=[400] or data.batch_size=512 ({one_line(error)[-120:]})"
+        ) from error
 
 
 def _check_shares(data: ImageDataModule, processes: int) -> None:

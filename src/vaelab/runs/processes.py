@@ -14,7 +14,7 @@ from vaelab import hardware
 from vaelab.errors import Interrupted, RunFailed, describe_os_error
 from vaelab.runs import ranks, summary
 from vaelab.runs.console import log_to_console
-from vaelab.runs.directory import check_free, claim, write_composition
+from vaelab.runs.directory import another_place, check_free, claim, write_composition
 from vaelab.runs.fit import execute
 from vaelab.runs.preemption import return_to_queue
 from vaelab.runs.prepare import prepare
@@ -37,9 +37,7 @@ def launch(run: Run) -> None:
             check_free(run.directory, run.resumes_in_place)
         components = _prepare_and_claim(run)
     except OSError as error:
-        raise RunFailed(
-            f"{describe_os_error(error)}; choose another place with name=... or hydra.run.dir=..."
-        ) from error
+        raise RunFailed(f"{describe_os_error(error)}; {another_place(error)}") from error
     if components.trainer is not None:
         execute(run, components, components.trainer)
     else:

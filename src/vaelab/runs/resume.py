@@ -121,4 +121,4 @@ def how_to_go_on(run: Run) -> str:
     last = run.directory / LAST
     if last.exists():
         return f"go on with: python train.py {shlex.quote(f'ckpt={last}')}"
-    return f"it had finished no epoch, so there is nothing to go on from in {run.directory}"
+    return f"it had saved no epoch, so there is nothing to go on from in {run.directory}"

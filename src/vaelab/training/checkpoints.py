@@ -51,6 +51,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     **Raises**
         InputError: there is no such file, it is damaged, or it is no checkpoint of a run.
     """
+    if path.is_dir():
+        found = next(
+            (file for file in (path / "checkpoints" / "last.ckpt", path / "last.ckpt") if file.is_file()), None
+        )
+        instead = f"take ckpt={found}" if found else "name a file; a run keeps its checkpoints in <run>/checkpoints/"
+        raise InputError(f"ckpt={path} is a folder: {instead}")
     if not path.is_file():
         raise InputError(f"ckpt={path}: no such file; a run keeps its checkpoints in <run>/checkpoints/")
     try:

@@ -27,6 +27,7 @@ class ProgressReporter(Callback):
         self.has_bar = bar and sys.stdout.isatty()
         self.bar: Progress | None = None
         self.validation = ""
+        self.pending: tuple[int, str] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.began = time.monotonic()
@@ -62,18 +63,27 @@ class ProgressReporter(Callback):
         self.validation = f"  val {name} {trainer.callback_metrics[f'{name}/val']:8.2f}"
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
-        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
-        pace = (time.monotonic() - self.began) / (epoch - self.first_epoch)
-        line = f"epoch {epoch:3d}/{epochs}  {self._metrics(as_vae_module(pl_module))}  {pace:.2f} s/epoch"
-        every = -(-epochs // MAX_LINES)
-        # A terminal has its bar; train.log, which takes debug messages too, gets every epoch.
-        is_shown = self.bar is None and (epoch % every == 0 or epoch in (1, epochs))
-        log.log(logging.INFO if is_shown else logging.DEBUG, line)
+        if trainer.is_global_zero and trainer.is_last_batch:  # else the training is stopped within the epoch
+            epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
+            pace = (time.monotonic() - self.began) / (epoch - self.first_epoch)
+            line = f"epoch {epoch:3d}/{epochs}  {self._metrics(as_vae_module(pl_module))}  {pace:.2f} s/epoch"
+            every = -(-epochs // MAX_LINES)
+            # A terminal has its bar; train.log, which takes debug messages too, gets every epoch.
+            is_shown = self.bar is None and (epoch % every == 0 or epoch in (1, epochs))
+            self.pending = (logging.INFO if is_shown else logging.DEBUG, line)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log_pending()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log_pending()
         self._stop()
+
+    def _log_pending(self) -> None:
+        """Log the line of the last epoch once its checkpoint is saved, so that a run can go on from what it reports."""
+        if self.pending is not None:
+            log.log(*self.pending)
+            self.pending = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._stop()

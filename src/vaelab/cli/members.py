@@ -1,0 +1,115 @@
+"""What the configuration files name: the groups, their members, and the options that each member has."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from vaelab.files import PROJECT
+from vaelab.runs.options import flatten, unresolved
+
+CONF = PROJECT / "conf"
+PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Members:
+    """The members of all groups.
+
+    **Arguments**
+        folders: where the groups are: the project's own ``conf``, and what ``--config-dir`` names.
+    """
+
+    folders: tuple[Path, ...] = (CONF,)
+
+    def groups(self) -> list[str]:
+        """The names of all groups, but those of Hydra."""
+        found = {child.name for folder in self.folders for child in folder.iterdir() if child.is_dir()}
+        return sorted(group for group in found - {"hydra"} if self.members(group))
+
+    def is_group(self, name: str) -> bool:
+        """Whether ``name`` is a group, such as ``beta`` or ``hydra/launcher``."""
+        return bool(self.members(name)) and name != "hydra"
+
+    def members(self, group: str) -> list[str]:
+        """The names that ``group`` can be set to, such as ``seed/vae`` of ``experiment``."""
+        paths = (
+            path.relative_to(folder / group) for folder in self.folders for path in (folder / group).rglob("*.yaml")
+        )
+        return sorted({path.with_suffix("").as_posix() for path in paths})
+
+    def default(self, group: str) -> str:
+        """The member of a run that does not choose one, as ``config.yaml`` has it; of other groups the first."""
+        defaults = _read(CONF / "config.yaml")[1]["defaults"]
+        assert isinstance(defaults, list)
+        chosen = [entry[group] for entry in defaults if isinstance(entry, Mapping) and group in entry]
+        return str(chosen[0]) if chosen else self.members(group)[0]
+
+    def options(self, group: str, member: str) -> set[str]:
+        """The options that ``group=member`` sets, as they are typed: ``beta.warmup``."""
+        options: set[str] = set()
+        for folder in self.folders:
+            path = folder / group / f"{member}.yaml"
+            if path.is_file():
+                package, content = _read(path)
+                named = flatten({name: value for name, value in content.items() if name != "defaults"})
+                prefix = {"_global_": "", None: f"{group}."}.get(package, f"{package}.")
+                options |= {f"{prefix}{name}" for name in named}
+                for base in _bases(content):
+                    options |= self.options(group, base)
+        return options
+
+    def having(self, option: str) -> dict[str, list[str]]:
+        """The members that have ``option``: of the group that it begins with, else of every group."""
+        head = option.partition(".")[0]
+        groups = [head] if "." in option and self.is_group(head) else self.groups()
+        found = {group: [name for name in self.members(group) if self._has(group, name, option)] for group in groups}
+        return {group: names for group, names in found.items() if names}
+
+    def _has(self, group: str, member: str, option: str) -> bool:
+        return any(f"{named}.".startswith(f"{option}.") for named in self.options(group, member))
+
+    def all_options(self) -> set[str]:
+        """Every option that any member has, and those of ``config.yaml``."""
+        return {
+            *_options_of_config(),
+            *(option for group in self.groups() for member in self.members(group)
+              for option in self.options(group, member)),
+        }  # fmt: skip
+
+
+def sections() -> set[str]:
+    """The sections of ``config.yaml``, which hold options and have no value: ``evaluation``, ``pictures``."""
+    return {name for name, value in _read(CONF / "config.yaml")[1].items() if isinstance(value, Mapping)} - {"hydra"}
+
+
+def needed_options() -> set[str]:
+    """The options of every run, which cannot be removed: those of ``config.yaml`` and of the trainer."""
+    members = Members()
+    return {*_options_of_config(), *members.options("trainer", "default"), *members.options("accelerator", "auto")}
+
+
+def _options_of_config() -> set[str]:
+    content = {
+        name: value for name, value in _read(CONF / "config.yaml")[1].items() if name not in ("defaults", "hydra")
+    }
+    return set(flatten(content)) | sections()
+
+
+def _bases(content: Mapping[str, object]) -> Iterator[str]:
+    """The members of the same group that a member starts from."""
+    defaults = content.get("defaults", [])
+    assert isinstance(defaults, list)
+    yield from (entry for entry in defaults if isinstance(entry, str) and entry != "_self_")
+
+
+@cache
+def _read(file: Path) -> tuple[str | None, Mapping[str, object]]:
+    """The package that a configuration file names, and its options, with their interpolations as they stand."""
+    text = file.read_text(encoding="utf-8")
+    package = PACKAGE.search(text)
+    content = OmegaConf.create(text)
+    return package.group(1) if package else None, unresolved(content) if isinstance(content, DictConfig) else {}
