@@ -38,12 +38,19 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     saved = directory / ".hydra" / "overrides.yaml"
     if not saved.is_file():
         return arguments  # a checkpoint outside a run: the command line has to name the model
-    return [*_saved_overrides(saved, directory, {_option(argument) for argument in arguments}), *arguments]
+    old = list(map(str, OmegaConf.load(saved)))
+    # Without +x=... of the run there is nothing that ~x could remove.
+    typed_now = [word for word in arguments if not (word[:1] == "~" and any(_adds(word, other) for other in old))]
+    return [*_saved_overrides(old, directory, {_option(argument) for argument in arguments}), *typed_now]
 
 
-def _saved_overrides(saved: Path, directory: Path, typed: set[str]) -> list[str]:
-    """The overrides in the file ``saved`` for options that are not ``typed``, and the run's directory and name."""
-    kept = [old for old in map(str, OmegaConf.load(saved)) if _option(old) not in {*typed, "ckpt", "name"}]
+def _adds(removal: str, word: str) -> bool:
+    return word.startswith("+") and _option(word) == _option(removal)
+
+
+def _saved_overrides(old: list[str], directory: Path, typed: set[str]) -> list[str]:
+    """The overrides of the run for options that are not ``typed``, and the run's directory and name."""
+    kept = [word for word in old if _option(word) not in {*typed, "ckpt", "name"}]
     if not typed & {"name", "hydra.run.dir"}:
         kept += [f"hydra.run.dir={quoted(str(directory))}", f"name={quoted(directory.name)}"]
     return kept

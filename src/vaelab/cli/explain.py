@@ -140,9 +140,9 @@ def _lacking(option: str, value: str, group: str, members: list[str], command: C
             )
     chosen = composed.choices.get(group)
     typed = typeable(f"{group}={members[0]}", f"{option}={value}")
-    have = "has" if len(members) == 1 else "have"
+    verb = "has" if len(members) == 1 else "have"
     return (
-        f"{group}={chosen} has no option {name!r}; {group}={_listed(members)} {have} it: take {typed}, "
+        f"{group}={chosen} has no option {name!r}; {group}={_listed(members)} {verb} it: take {typed}, "
         f"or leave {option} out"
     )
 

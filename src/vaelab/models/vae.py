@@ -26,6 +26,8 @@ def check_piece(model: Model, piece: object, contract: type[Piece], usual: str) 
         usual: the group's usual member, for the message.
     """
     if isinstance(piece, contract):
+        if "_parameters" not in vars(piece):  # set by torch; without it every later use of the piece fails
+            raise InputError(f"{type(piece).__name__}.__init__ must call super().__init__() first")
         return
     if isinstance(piece, nn.Module):
         raise InputError(f"{type(piece).__name__} must derive from vaelab.models.contracts.{contract.__name__}")

@@ -15,7 +15,7 @@ from vaelab import hardware
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import Interrupted, RunFailed, describe_os_error
 from vaelab.evaluation.suite import Evaluation, Settings, evaluate
-from vaelab.runs import ranks, summary
+from vaelab.runs import outcome, ranks, summary
 from vaelab.runs.console import log_to_console, log_to_file
 from vaelab.runs.directory import LAST
 from vaelab.runs.load import load_run
@@ -121,22 +121,25 @@ def tested_epoch(run: Run, best: Path | None) -> int:
 def completed(run: Run, components: Components, trainer: Trainer, timing: Timing) -> dict[str, object]:
     """results.json of a run that completed."""
     module, data = components.module, components.data
-    epochs, epoch = trainer.current_epoch - components.resumed.epochs, tested_epoch(run, timing.best)
+    epoch, trained = tested_epoch(run, timing.best), outcome.epochs_trained(module, trainer)
+    epochs = trained - components.resumed.epochs
     return {
         "status": "completed",
         **summary.identity(run),
         **({} if module.objective.weighs_kl else {"beta": None}),
-        **({"epochs": 0} if module.model.is_solved else {}),
+        "epochs": trained,
         "steps": trainer.global_step,
+        "stopped": outcome.reason(run, module, trainer),
         "parameters": sum(weight.numel() for weight in module.model.parameters()),
         "data": {**data.describe(), "test": module.tested_images},
         "tested": {"checkpoint": "best" if timing.best else "last", "epoch": epoch},
         "validation": validation_metrics(run.directory, epoch),
         "test": module.results,
+        "blew_up": outcome.blow_up(run, components, module.results) is not None,
         "time": {
             "begin_s": components.begin_s,
             "fit_s": timing.fit_s,
-            "epoch_s": timing.fit_s / max(1, epochs),
+            "epoch_s": timing.fit_s / epochs if epochs > 0 else timing.fit_s,
             "test_s": timing.test_s,
         },
         "device": hardware.describe_device(run.config["trainer"]["accelerator"], trainer.world_size),

@@ -13,8 +13,11 @@ from hydra.utils import instantiate
 from vaelab.checks import image_shape
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, UnknownOption, VaelabError, one_line
+from vaelab.models.contracts import Likelihood, Network, Posterior, Prior
 
 LIBRARIES = ("torch", "lightning")
+CONTRACTS: Mapping[str, type] = {"network": Network, "posterior": Posterior, "likelihood": Likelihood, "prior": Prior}
+INITIALISE = "must call super().__init__() in its __init__, before it sets an attribute"
 Made = TypeVar("Made")
 
 
@@ -69,6 +72,8 @@ def _make(where: str, config: Mapping[str, object]) -> object:
         cause = error.__cause__
         if cause is None:
             raise InputError(f"{where}: {one_line(error)}") from error
+        if "before Module.__init__() call" in str(cause):
+            raise InputError(f"{_innermost_piece(where, config, str(error))} {INITIALISE}") from cause
         if not isinstance(cause, VaelabError):
             note_piece(cause, _innermost_piece(where, config, str(error)))
         raise cause from None
@@ -114,7 +119,21 @@ def _check_targets(where: str, config: object) -> None:
     for name, value in config.items():
         _check_targets(f"{where}.{name}", value)
     if "_target_" in config:
-        _check_options(where, locate(where, str(config["_target_"])), config)
+        function = locate(where, str(config["_target_"]))
+        _check_class(where, function)
+        _check_options(where, function, config)
+
+
+def _check_class(where: str, function: Callable) -> None:
+    """Raise an InputError where a class does not derive from the contract of its place, or lacks a method of it."""
+    if not inspect.isclass(function):
+        return
+    named = f"{where}._target_={function.__module__}.{function.__qualname__}"
+    contract = CONTRACTS.get(where.rpartition(".")[2])
+    if contract is not None and not issubclass(function, contract):
+        raise InputError(f"{named} must derive from {contract.__module__}.{contract.__qualname__}")
+    if missing := sorted(getattr(function, "__abstractmethods__", ())):
+        raise InputError(f"{named} lacks {', '.join(missing)}, which its base class demands: define it")
 
 
 def locate(where: str, path: str) -> Callable:

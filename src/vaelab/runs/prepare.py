@@ -99,15 +99,15 @@ def prepare(run: Run) -> Components:
     check_limits(options, data)
     began = time.monotonic()
     with _explaining_memory():
-        start_model(run, module, data)
+        untrained = start_model(run, module, data)
     begin_s = time.monotonic() - began
     compile_networks(module, options["compile"])
     if processes > 1 and not ranks.is_worker():
         # Made to find wrong options now, in this process; the processes that train make their own.
         make_trainer({**options, "devices": 1, "strategy": "auto"}, run, module, data, resumed)
-        return Components(data, module, None, processes, resumed, begin_s)
+        return Components(data, module, None, processes, resumed, begin_s, untrained)
     trainer = make_trainer(options, run, module, data, resumed)
-    return Components(data, module, trainer, processes, resumed, begin_s)
+    return Components(data, module, trainer, processes, resumed, begin_s, untrained)
 
 
 @contextmanager
@@ -166,8 +166,8 @@ def make_module(config: dict) -> VAEModule:
     return module
 
 
-def start_model(run: Run, module: VAEModule, data: ImageDataModule) -> None:
-    """Let the model start from the training images, unless it resumes, and try it on two of them."""
+def start_model(run: Run, module: VAEModule, data: ImageDataModule) -> dict[str, float]:
+    """Let the model start from the training images, unless it resumes, and try it on two of them, for its metrics."""
     train, seed = data.sets["train"], run.config["seed"]
     module.objective.set_training_images(len(train))
     check_labels(module.model, data)
@@ -176,7 +176,7 @@ def start_model(run: Run, module: VAEModule, data: ImageDataModule) -> None:
         if run.ckpt is None:
             generator = rng.generator(seed, rng.BEGIN)
             module.start_from_images(lambda: data.scale(train.images, drawn=module.model.is_solved), generator)
-        check_contracts(module, data)
+        return check_contracts(module, data)
 
 
 def compile_networks(module: VAEModule, mode: str | None) -> None:

@@ -95,15 +95,24 @@ def add_evaluation(directory: Path, part: str, metrics: Mapping[str, object]) ->
         write_json(directory / RESULTS, content)
 
 
-def validation_metrics(directory: Path, epoch: int) -> dict[str, float]:
-    """The validation's metrics after ``epoch``, from metrics.csv; empty where nothing was validated."""
+def validation_metrics(directory: Path, epoch: int | None = None) -> dict[str, float]:
+    """The validation's metrics after ``epoch``, from metrics.csv; empty where nothing was validated.
+
+    **Arguments**
+        epoch: from 1; None for the last that was validated.
+    """
     try:
         with (directory / METRICS).open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["epoch"] and float(row["epoch"]) == epoch]
+            rows = [row for row in csv.DictReader(file) if row.get("epoch")]
     except FileNotFoundError:  # a model that is not trained
         return {}
-    named = ((_validation_name(column), value) for row in rows for column, value in row.items() if value)
-    return {name: float(value) for name, value in named if name}
+    found: dict[float, dict[str, float]] = {}
+    for row in rows:
+        named = {_validation_name(column): float(value) for column, value in row.items() if value and column}
+        named.pop("", None)
+        if named:
+            found.setdefault(float(row["epoch"]), {}).update(named)
+    return found.get(max(found, default=0) if epoch is None else epoch, {})
 
 
 def _validation_name(column: str) -> str:

@@ -41,7 +41,8 @@ def find_resume_point(run: Run) -> ResumePoint:
         )
     if keep_schedule(checkpoint["config"].get("lr", {}), run.config["lr"]):
         log.info("the learning rate goes on as version 0.1.0 began it: its cosine falls during the warm-up too")
-    return ResumePoint(checkpoint["global_step"], done, checkpoint["data"])
+    asked = migrate(checkpoint["config"]).get("epochs", done)
+    return ResumePoint(checkpoint["global_step"], done, asked, checkpoint["data"])
 
 
 def _check_is_last(run: Run, ckpt: Path, checkpoint: dict) -> None:

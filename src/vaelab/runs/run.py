@@ -45,10 +45,12 @@ class ResumePoint:
 
     **Attributes**
         data: what it was trained on so far.
+        asked: how many epochs it was to have.
     """
 
     step: int = 0
     epochs: int = 0
+    asked: int = 0
     data: dict | None = None
 
 
@@ -60,6 +62,7 @@ class Components:
         trainer: None where the processes that train are not started yet.
         processes: how many processes train.
         begin_s: seconds that the model's start from the training images took.
+        untrained: the metrics of two images before the training.
     """
 
     data: ImageDataModule
@@ -68,3 +71,4 @@ class Components:
     processes: int
     resumed: ResumePoint
     begin_s: float
+    untrained: dict[str, float]

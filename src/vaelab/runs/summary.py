@@ -1,6 +1,7 @@
 """What describes a run: its entries in results.json and in TensorBoard's HParams, and its lines in the terminal."""
 
 import logging
+import math
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from vaelab.runs import ranks
 from vaelab.runs.console import SUMMARY
 from vaelab.runs.directory import FIGURES
 from vaelab.runs.options import GROUPS, flatten
+from vaelab.runs.outcome import blow_up, stop_line
 from vaelab.runs.results import EVALUATION_LOCK, RESULTS, commit
 from vaelab.runs.run import Components, Run
 from vaelab.runs.tracebacks import report_of
@@ -85,7 +87,29 @@ def introduce(run: Run, components: Components) -> None:
     if components.data.is_fallback:
         log.warning(FALLBACK_WARNING)
     if run.ckpt:
-        log.info(f"going on from {run.ckpt}, step {components.resumed.step}")
+        log.info(f"going on from {run.ckpt}, step {components.resumed.step}{stretched(run, components)}")
+
+
+def stretched(run: Run, components: Components) -> str:
+    """How the schedules change where a run goes on for longer than it was to last; "" where they do not.
+
+    They are functions of the share of the training that is done, and that share is smaller in a longer training.
+    """
+    resumed, module, epochs = components.resumed, components.module, run.config["trainer"]["max_epochs"]
+    if resumed.asked == epochs or not resumed.epochs:
+        return ""
+    per_epoch = resumed.step / resumed.epochs
+    last, steps = max(0, resumed.step - 1), (round(per_epoch * resumed.asked), round(per_epoch * epochs))
+    rate = run.config["optimizer"].get("lr", 1.0)
+    old_rate, new_rate = (rate * module.lr(last, length) for length in steps)
+    old_beta, new_beta = (module.beta(last, length) for length in steps)
+    changes = [
+        f"{name} from {old:.3g} to {new:.3g}"
+        for name, old, new in (("the learning rate", old_rate, new_rate), ("beta", old_beta, new_beta))
+        if not math.isclose(old, new, rel_tol=1e-3, abs_tol=1e-12)
+    ]
+    note = f"; the schedules now span {epochs} epochs instead of {resumed.asked}"
+    return f"{note}: here this changes {' and '.join(changes)}" if changes else ""
 
 
 def finish(run: Run, components: Components, results: dict) -> None:
@@ -132,10 +156,14 @@ def _show(run: Run, components: Components, results: dict) -> None:
     )
     brief = ", ".join(f"{name} {test[name]:.3f}" for name in METRICS if name in test and METRICS[name].is_brief)
     _log_for_sweep(run, f"{brief} after {took['begin_s'] + took['fit_s'] + took['test_s']:.0f} s")
+    if (stopped := stop_line(results)) is not None:
+        log.info(stopped)
     log.info(f"results   {run.directory / RESULTS}")
     if run.config["pictures"]["every"] is not None:
         log.info(f"plots     {run.directory / FIGURES}")
     log.info(f"curves    {os.path.relpath(Path(sys.executable).parent / 'tensorboard')} --logdir {run.directory}")
+    if (warning := blow_up(run, components, results["test"])) is not None:
+        log.warning(warning)
     if components.data.is_fallback and not run.multirun:
         log.warning(FALLBACK_WARNING)
 

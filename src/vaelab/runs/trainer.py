@@ -14,7 +14,7 @@ from vaelab.errors import InputError, one_line
 from vaelab.runs import ranks
 from vaelab.runs.pieces import call_library
 from vaelab.runs.run import ResumePoint, Run
-from vaelab.training.callbacks import PlotCallback, SaveMetrics
+from vaelab.training.callbacks import PlotCallback, SaveMetrics, ShowProfile
 from vaelab.training.checkpoints import AtomicCheckpointIO, checkpoint_callbacks
 from vaelab.training.lightning_internals import AveragedWeights, Bfloat16Products, MetricsCSV
 from vaelab.training.loggers import TensorBoardFiles
@@ -72,5 +72,6 @@ def _callbacks(
         SaveMetrics(metrics),  # before the plots, one of which reads the file
         PlotCallback(run.directory, tensorboard, title, **run.config["pictures"]),
         *checkpoint_callbacks(run.directory, module.criterion, data.val > 0),
+        *([] if run.config["trainer"].get("profiler") is None else [ShowProfile()]),
         *([] if decay is None else [AveragedWeights(decay)]),
     ]

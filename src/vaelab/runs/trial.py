@@ -8,6 +8,7 @@ from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
 from vaelab.models.contracts import Model, Objective, Piece, Posterior
 from vaelab.models.distributions import factors
+from vaelab.models.inference import Inference
 from vaelab.runs.options import flatten
 from vaelab.training.module import VAEModule
 
@@ -34,8 +35,12 @@ def check_labels(model: Model, data: ImageDataModule) -> None:
         )
 
 
-def check_contracts(module: VAEModule, data: ImageDataModule) -> None:
-    """Run the model and its objective once, and raise an InputError where what a piece returns breaks its contract."""
+def check_contracts(module: VAEModule, data: ImageDataModule) -> dict[str, float]:
+    """Run the model and its objective once; returns the metrics of the untrained model.
+
+    **Raises**
+        InputError: what a piece returns breaks its contract.
+    """
     train = data.sets["train"]
     x, labels = train[torch.arange(min(IMAGES, len(train)))]
     x = data.scale(x)
@@ -45,8 +50,21 @@ def check_contracts(module: VAEModule, data: ImageDataModule) -> None:
     inference, loss = module.infer((x, labels), 0)
     _check_distribution(model.likelihood, "p(x|z)", inference.px, inference.px.batch_shape, x.shape[1:])
     if model.has_kl_per_latent:
-        factors(inference.q), factors(inference.p)
+        _check_kl_per_latent(model, inference)
     _check_loss(module.objective, loss, x.shape[:1])
+    return {name: float(values.mean()) for name, values in module.metrics(inference, loss).items()}
+
+
+def _check_kl_per_latent(model: Model, inference: Inference) -> None:
+    """Products of distributions promise a KL term for each latent in closed form; torch must know it."""
+    q, p = factors(inference.q), factors(inference.p)
+    try:
+        _ = inference.kl_per_latent
+    except NotImplementedError as error:
+        raise InputError(
+            f"{_name(model.prior)} sets is_product, and torch knows no KL of {type(q).__name__} to {type(p).__name__}: "
+            "leave is_product at False, or add the closed form by torch.distributions.register_kl"
+        ) from error
 
 
 def _check_pieces(model: Model, posterior: Posterior, x: Tensor) -> None:

@@ -1,5 +1,6 @@
 """When a run draws its plots and writes its metrics."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from lightning import Callback, LightningModule, Trainer
 
 from vaelab.checks import flag, whole
 from vaelab.plots import run_plots
-from vaelab.training.lightning_internals import MetricsCSV, data_of
+from vaelab.training.lightning_internals import MetricsCSV, data_of, profile_of
 from vaelab.training.loggers import TensorBoardFiles
 from vaelab.training.module import as_vae_module
 
+log = logging.getLogger(__name__)
 PROJECTED = 2_000  # test images in TensorBoard's projector
 
 
@@ -86,6 +88,13 @@ class PlotCallback(Callback):
         self.tensorboard.experiment.add_embedding(means, labels.tolist(), 1 - x, trainer.global_step, "latents")
 
 
+class ShowProfile(Callback):
+    """Logs the report of the Trainer's profiler after the training; Lightning's own log is off."""
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        log.info(profile_of(trainer))
+
+
 class SaveMetrics(Callback):
     """Writes metrics.csv before every checkpoint, so that the file of a killed run ends where the run resumes."""
 
@@ -93,4 +102,5 @@ class SaveMetrics(Callback):
         self.file = file
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        as_vae_module(pl_module).log_rest_of_training()  # of an epoch that trainer.max_steps or max_time ended
         self.file.save()

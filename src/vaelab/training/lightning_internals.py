@@ -32,6 +32,12 @@ def steps_between_logs(trainer: Trainer) -> int:
     return int(trainer.log_every_n_steps)  # type: ignore[attr-defined]
 
 
+def profile_of(trainer: Trainer) -> str:
+    """The report of the Trainer's profiler, an attribute that it sets without declaring it."""
+    report: str = trainer.profiler.summary()  # type: ignore[attr-defined]
+    return report.strip()
+
+
 def epochs_done(trainer: Trainer) -> float:
     """Epochs with their fraction: at the end of the second of four batches of the first epoch, 0.5."""
     batches = max(1, int(trainer.num_training_batches))

@@ -175,6 +175,11 @@ class VAEModule(LightningModule):
         for logger in self.loggers:
             logger.log_metrics(metrics, step=step + 1)
 
+    def log_rest_of_training(self) -> None:
+        """Log the steps since the last log, where an epoch ended before its last batch."""
+        if self.since_logged.batches:
+            self._log_training(self.global_step - 1)
+
     def _require_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
             raise TrainingDiverged(
