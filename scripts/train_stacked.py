@@ -20,8 +20,10 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from vaelab.cli import tools
-from vaelab.cli.arguments import CONF, MULTIRUN, with_sweep_directory
-from vaelab.cli.messages import explain
+from vaelab.cli.arguments import with_sweep_directory
+from vaelab.cli.explain import explain
+from vaelab.cli.members import CONF
+from vaelab.cli.overrides import MULTIRUN, CommandLine
 from vaelab.errors import InputError
 from vaelab.files import PROJECT
 from vaelab.locks import locked
@@ -61,7 +63,7 @@ def jobs(arguments: list[str]) -> list[Run]:
         overrides = OverridesParser.create().parse_overrides(arguments)
         runs = [_run(job, sweep) for job in BasicSweeper.split_arguments(_task(overrides), None)[0]]
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(explain(error, CONF)) from error
+        raise InputError(explain(error, CommandLine.parse(arguments))) from error
     check_stackable([run.config for run in runs])
     return runs
 
