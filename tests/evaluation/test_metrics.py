@@ -19,6 +19,7 @@ MODELS = (
     ("latent=1",),
     ("model=ae",),
     ("model=mixture", "components=4", "network.hidden=[]"),
+    ("posterior=chain",),
 )
 SWEEP_ALONE = {"used_units"}  # counted from kl_per_latent by vaelab.sweeps.jobs
 
