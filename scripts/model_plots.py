@@ -20,7 +20,7 @@ from vaelab.runs.results import read_results
 from vaelab.training.module import VAEModule
 
 COLUMNS = 8
-GREYS = 16  # grey values in a plot, which make the file ten times smaller
+GREYS, COLOURS = 16, 256  # grey values, or colours, in a plot: 16 greys make the file ten times smaller
 ENDS = (0, 2)  # the test images that the interpolation leads between
 HEAD = "| run | overrides | latent | squared error | elbo | nll | posterior σ |\n|---|---|---|---|---|---|---|"
 
@@ -44,8 +44,8 @@ def model_plot(module: VAEModule, data: ImageDataModule, title: str) -> Image.Im
             if model.classes is not None:
                 z, labels = z[:1].expand_as(z), torch.arange(COLUMNS) % model.classes
             rows[row] = model.given(labels).decode(z).mean
-    drawn = Image.fromarray(style.pixels(image_grids.labelled_rows(rows, title)))
-    return drawn.convert("L").quantize(GREYS)
+    drawn = style.as_image(style.pixels(image_grids.labelled_rows(rows, title)))
+    return drawn.quantize(GREYS if drawn.mode == "L" else COLOURS)
 
 
 def table_row(name: str, results: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ COMMANDS = [
     (["model=mixture", "network.hidden=[]", "loss=tc"], ["posterior=gaussian or loss=elbo"]),
     (["componants=3"], ["no option 'componants'", "did you mean 'components'"]),
     (["model=cvae", "model.classes=4"], ["model.classes=4 does not fit mnist5k", "model.classes=10"]),
-    (["network=conv", "network.channels=[8,8,8]"], ["network.channels=[8, 8, 8]", "28 x 28", "fewer"]),
+    (["network=conv", "network.channels=[8,8,8,8,8,8]"], ["network.channels=[8, 8, 8, 8, 8, 8]", "28 x 28", "take 5"]),
     (["network=resnet", "network.channels=[12]"], ["multiples of 8", "12"]),
     (["data.shape=[1,14,14]"], ["data.shape=[1,14,14]", "mnist5k", "take data.shape=[1,28,28]"]),
     (["data.shape=28"], ["data.shape must be three whole numbers [C,H,W]", "28"]),

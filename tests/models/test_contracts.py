@@ -29,6 +29,7 @@ from vaelab.models.likelihoods import (
     DiscretizedLogisticLikelihood,
     GaussianLikelihood,
     LaplaceLikelihood,
+    LogisticMixtureLikelihood,
 )
 from vaelab.models.mixture import ExactPosterior, MixtureModel
 from vaelab.models.networks import MLP, ConvNet
@@ -88,6 +89,7 @@ LIKELIHOODS = {
     "gaussian at the mean": GaussianLikelihood(NETWORK, LATENT, learnt="per_pixel", output_bias="mean"),
     "laplace": LaplaceLikelihood(NETWORK, LATENT),
     "discretized logistic": DiscretizedLogisticLikelihood(NETWORK, LATENT),
+    "logistic mixture": LogisticMixtureLikelihood(NETWORK, LATENT, IMAGE),
 }
 PRIORS = {
     "normal": StandardNormal(LATENT),
@@ -200,6 +202,28 @@ def test_likelihoods_keep_their_shapes_and_attributes(piece):
     assert piece(z[0, 0]).batch_shape == ()
     outputs = piece.outputs_at(X)
     assert outputs is None or outputs.shape == X.shape
+
+
+@each({name: piece for name, piece in LIKELIHOODS.items() if piece.has_exact_mean})
+def test_an_exact_mean_of_a_likelihood_is_that_of_many_samples(piece):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        px = piece(torch.randn(3, LATENT))
+        drawn = px.sample((4_000,))
+        error = drawn.std(0) / math.sqrt(len(drawn))
+        assert ((drawn.mean(0) - px.mean).abs() < 5 * error + 1 / 255).all()
+
+
+@each({name: piece for name, piece in LIKELIHOODS.items() if piece.levels})
+def test_a_likelihood_of_levels_draws_levels_and_has_probabilities(piece):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        px = piece(torch.randn(3, LATENT))
+        drawn = px.sample((50,))
+        levels = drawn * (piece.levels - 1)
+        torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
+        assert len(levels.round().unique()) > 100
+        assert float(px.log_prob(drawn).max()) <= 0
 
 
 @each(LIKELIHOODS)

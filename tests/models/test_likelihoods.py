@@ -19,6 +19,7 @@ from vaelab.models.likelihoods import (
     DiscretizedLogisticLikelihood,
     GaussianLikelihood,
     LaplaceLikelihood,
+    LogisticMixtureLikelihood,
 )
 from vaelab.models.networks import MLP, ConvNet
 
@@ -430,3 +431,60 @@ def test_the_mean_image_is_the_offset_of_the_location_alone():
     likelihood.start_from_images(images, torch.Generator())
     torch.testing.assert_close(likelihood.offset, torch.cat([images.mean(0), torch.zeros(3, 4, 4)]))
     assert "offset" not in GaussianLikelihood(MLP((3, 4, 4), [8]), 3).state_dict()
+
+
+# ---- several channels ----------------------------------------------------------------------------------------
+
+COLOUR = (3, 5, 7)
+OF_COLOUR = {
+    "bernoulli": BernoulliLikelihood,
+    "continuous bernoulli": ContinuousBernoulliLikelihood,
+    "gaussian": GaussianLikelihood,
+    "gaussian, per pixel": partial(GaussianLikelihood, learnt="per_pixel"),
+    "laplace": LaplaceLikelihood,
+    "laplace, per pixel": partial(LaplaceLikelihood, learnt="per_pixel"),
+    "discretized logistic": DiscretizedLogisticLikelihood,
+    "discretized logistic, per pixel": partial(DiscretizedLogisticLikelihood, learnt="per_pixel"),
+    "logistic mixture": partial(LogisticMixtureLikelihood, image=COLOUR),
+}
+
+
+@pytest.mark.parametrize("make", OF_COLOUR.values(), ids=OF_COLOUR)
+@pytest.mark.parametrize("network", [MLP(COLOUR, [8]), ConvNet(COLOUR, None, [8])], ids=["mlp", "conv"])
+def test_likelihoods_of_colour_images_train_and_generate(make, network):
+    torch.manual_seed(0)
+    likelihood = make(network, 4)
+    x = torch.rand(2, *COLOUR).mul(255).round().div(255)
+    z = torch.randn(3, 2, 4)
+    px = likelihood(z)
+    assert (px.batch_shape, px.event_shape) == ((3, 2), COLOUR)
+    log_px = px.log_prob(x)
+    assert log_px.shape == (3, 2)
+    assert px.mean.shape == px.sample().shape == (3, 2, *COLOUR)
+    log_px.mean().backward()
+    assert all(weight.grad.isfinite().all() and weight.grad.any() for weight in likelihood.parameters())
+    single = torch.stack([likelihood(z[sample]).log_prob(x) for sample in range(3)])
+    torch.testing.assert_close(log_px, single, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("make", [make for name, make in OF_COLOUR.items() if name != "logistic mixture"])
+def test_channels_of_simple_likelihoods_are_independent(make):
+    """log p(x|z) of a colour image is the sum over its channels, each with its own part of the decoder's outputs."""
+
+    class Outputs(Network):
+        def __init__(self, image: tuple[int, ...]) -> None:
+            self.image = image
+
+        def encoder(self, outputs: int) -> nn.Module:
+            return nn.Flatten()
+
+        def decoder(self, latent: int, channels: int) -> nn.Module:
+            return nn.Unflatten(-1, (channels * self.image[0], *self.image[1:]))
+
+    torch.manual_seed(0)
+    parameters = 2 if getattr(make, "keywords", {}).get("learnt") == "per_pixel" else 1
+    outputs, x = torch.randn(4, parameters, *COLOUR), torch.rand(4, *COLOUR)
+    whole = make(Outputs(COLOUR), parameters * math.prod(COLOUR))(outputs.flatten(1)).log_prob(x)
+    single = make(Outputs((1, *COLOUR[1:])), parameters * math.prod(COLOUR[1:]))
+    parts = [single(outputs[:, :, channel].flatten(1)).log_prob(x[:, channel : channel + 1]) for channel in range(3)]
+    torch.testing.assert_close(whole, sum(parts))

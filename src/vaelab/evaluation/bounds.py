@@ -1,4 +1,7 @@
-"""Rate, distortion, ELBO and squared error of each image, from an `Inference`."""
+"""Rate, distortion, ELBO and squared error of each image, from an `Inference`; and bits per dimension."""
+
+import math
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -16,6 +19,22 @@ def bounds(inference: Inference, has_bound: bool) -> dict[str, Tensor]:
         return {"distortion": distortion}
     rate = inference.rate
     return {"elbo": -(rate + distortion), "rate": rate, "distortion": distortion}
+
+
+def bits_per_dimension(nats: Mapping[str, float], model: Model, values: int) -> dict[str, float]:
+    """``bits_per_dim`` and ``bits_per_dim_bound``, where p(x|z) is a probability of levels; else nothing.
+
+    nll / (C H W log 2),   -elbo / (C H W log 2)
+
+    **Arguments**
+        nats: the metrics, of which nll and elbo are used as far as they are there.
+        values: C H W.
+    """
+    if model.likelihood.levels is None:
+        return {}
+    bit = values * math.log(2)
+    found = {"bits_per_dim": nats.get("nll"), "bits_per_dim_bound": -nats["elbo"] if "elbo" in nats else None}
+    return {name: value / bit for name, value in found.items() if value is not None}
 
 
 def squared_error(model: Model, inference: Inference) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vaelab import rng
+from vaelab.evaluation.bounds import bits_per_dimension
 from vaelab.evaluation.evaluated_model import BATCH, Evaluation
 from vaelab.evaluation.importance import (
     BF16_TOLERANCE,
@@ -47,6 +48,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
     variance = found.pop("nll_variance")
     return {
         **found,
+        **bits_per_dimension(found, evaluation.model, x[0].numel()),
         "nll_stderr": math.hypot(math.sqrt(variance / means.total), precision.error if precision.bf16 else 0.0),
         "gap": -found["elbo"] - found["nll"],
         "nll_samples": settings.nll_samples,

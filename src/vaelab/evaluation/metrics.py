@@ -33,6 +33,11 @@ class Metric:
         return self.meaning.partition(",")[0]
 
     @property
+    def digits(self) -> int:
+        """After the point in tables; a bit per value of an image is as much as thousands of nats per image."""
+        return {"latents": 1, "bits": 4}.get(self.unit, 2)
+
+    @property
     def title(self) -> str:
         """For the axis of a plot: ``elbo, nats (higher is better)``."""
         unit = f", {self.unit}" if self.unit else ""
@@ -49,6 +54,8 @@ _TEST = (
     Metric("nll_prior_samples", "", "samples of the prior in nll, shared by a batch"),
     Metric("nll_stderr", "nats", "Monte Carlo standard error of nll"),
     Metric("gap", "nats", "-elbo - nll, which estimates KL(q(z|x) || p(z|x))", "lower"),
+    Metric("bits_per_dim", "bits", "nll / (C H W log 2), where p(x|z) is over 256 levels", "lower"),
+    Metric("bits_per_dim_bound", "bits", "-elbo / (C H W log 2), where p(x|z) is over 256 levels", "lower"),
     Metric("active_units", "latents", "latents whose posterior mean has a variance over images above active_variance"),
     Metric("posterior_std", "", "the posterior's standard deviation, mean over latents"),
     Metric("mse", "", "squared error per image, summed over pixels, decoded from the posterior mean", "lower",
@@ -112,7 +119,9 @@ TEST_METRICS = tuple(metric.name for metric in _TEST)
 # What configurations of a sweep are ranked by.
 RANKED = ("nll", "elbo", "mse")
 # What tables and heat maps of a sweep show, where a configuration has it.
-SWEEP_METRICS = ("elbo", "rate", "distortion", "nll", "mse", "active_units", "used_units", "linear_kept")
+SWEEP_METRICS = (
+    "elbo", "rate", "distortion", "nll", "bits_per_dim", "mse", "active_units", "used_units", "linear_kept",
+)  # fmt: skip
 # The training's curves, in the order in which they are drawn.
 CURVES = ("elbo", "rate", "distortion", "loss")
 

@@ -128,9 +128,13 @@ class Likelihood(Piece, ABC):
     **Attributes**
         is_cheap_in_pairs: log p(x|z) of all pairs of images and latents is a matrix product (`pairwise_log_prob`). Then
             mixture models are possible, and importance sampling may use samples of the prior for all images.
+        has_exact_mean: ``mean`` is that of the distribution, within one of 256 levels; else an approximation.
+        levels: p(x|z) is a probability of values that are one of so many levels from 0 to 1: bits per dimension.
     """
 
     is_cheap_in_pairs: bool = False
+    has_exact_mean: bool = True
+    levels: int | None = None
 
     @abstractmethod
     def forward(self, z: Tensor) -> Distribution:

@@ -5,7 +5,7 @@ bfloat16 under autocast; their outputs are converted back to the precision of th
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -19,6 +19,7 @@ from vaelab.models.contracts import Likelihood, Network
 from vaelab.models.discretized_logistic import DiscretizedLogistic
 from vaelab.models.distributions import JointBernoulli, joint
 from vaelab.models.layers import activation
+from vaelab.models.logistic_mixture import DiscretizedLogisticMixture
 
 IMAGE_DIMS = 3  # C, H, W
 
@@ -204,3 +205,45 @@ class DiscretizedLogisticLikelihood(_LocationScaleLikelihood):
     """
 
     family = DiscretizedLogistic
+    levels = 256
+
+
+class LogisticMixtureLikelihood(Likelihood):
+    """P(x|z) over the 256 levels of every value, with dependent channels: a mixture of discretized logistics per pixel.
+
+    Of one channel it is a mixture of logistics. Of several, the channels after the first are linear in those before.
+
+    **References**
+        PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other Modifications
+        (Salimans et al., 2017), section 2.
+
+    **Arguments**
+        network: builds the decoder. Its outputs for each pixel are M logits, then M C locations, M C logarithms of
+            scales and M C (C-1)/2 slopes, as in the reference, in units in which x goes from -1 to 1. Outputs come in
+            multiples of C, and up to C - 1 of them are unused.
+        latent: D.
+        image: the shape ``(C, H, W)``.
+        components: M.
+    """
+
+    levels = 256
+    has_exact_mean = False
+    # Of the logarithm of a scale. The lower one is the reference's; a narrower distribution is one level wide anyway.
+    # The upper one is beyond all that makes a difference, and keeps gradients finite.
+    LOG_SCALES = (-7.0, 30.0)
+
+    def __init__(self, network: Network, latent: int, image: Sequence[int], components: int = 10) -> None:
+        super().__init__()
+        channels, _, _ = image
+        self.components = whole("likelihood.components", components)
+        self.sizes = [self.components * count for count in (1, channels, channels, channels * (channels - 1) // 2)]
+        self.network = network.decoder(whole("latent", latent), -(-sum(self.sizes) // channels))
+
+    def forward(self, z: Tensor) -> DiscretizedLogisticMixture:
+        outputs = self.network(z).to(z.dtype).narrow(-IMAGE_DIMS, 0, sum(self.sizes))
+        logits, *parts = outputs.split(self.sizes, -IMAGE_DIMS)
+        loc, log_scale, slopes = (
+            part.unflatten(-IMAGE_DIMS, (self.components, part.shape[-IMAGE_DIMS] // self.components)) for part in parts
+        )
+        scale = 0.5 * log_scale.clamp(*self.LOG_SCALES).exp()
+        return DiscretizedLogisticMixture(logits, 0.5 + 0.5 * loc, scale, slopes.tanh(), self.levels)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from vaelab.checks import whole
 from vaelab.errors import InputError
@@ -17,6 +18,8 @@ from vaelab.models.contracts import Network
 from vaelab.models.layers import Style, activation, check_widths, mlp
 
 GROUP = 8  # channels that are normalised together
+FIRST_WIDTH, WIDTH = 32, 64  # channels of the first convolution and of each further one, by default
+SMALLEST = 7  # pixels: by default the image is halved until neither side is longer
 
 
 class MLP(Network):
@@ -92,12 +95,63 @@ class ResidualBlock(nn.Module):
         return x + self.body(x)
 
 
+def halved(side: int) -> int:
+    """Half of ``side`` pixels, rounded up: what each convolution makes of it."""
+    return -(-side // 2)
+
+
+def default_channels(height: int, width: int) -> list[int]:
+    """The channels of as many convolutions as make the image at most ``SMALLEST`` pixels high and wide.
+
+    >>> default_channels(28, 28), default_channels(33, 47), default_channels(64, 64)
+    ([32, 64], [32, 64, 64], [32, 64, 64, 64])
+    """
+    longest, channels = halved(max(height, width)), [FIRST_WIDTH]
+    while longest > SMALLEST:
+        longest = halved(longest)
+        channels.append(WIDTH)
+    return channels
+
+
+class Halving(nn.Conv2d):
+    """A 4 x 4 convolution with stride 2: ``(N, C, H, W)`` -> ``(N, C', H/2, W/2)``, rounded up.
+
+    A side of an odd length gets one more row or column of zeros at its end.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, 4, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = x.shape[-2] % 2, x.shape[-1] % 2
+        return super().forward(pad(x, (0, columns, 0, rows)) if rows or columns else x)
+
+
+class Doubling(nn.ConvTranspose2d):
+    """The transpose of `Halving`: ``(N, C, H/2, W/2)``, rounded up, -> ``(N, C', H, W)``.
+
+    **Arguments**
+        size: H and W.
+    """
+
+    def __init__(self, before: int, after: int, size: tuple[int, int]) -> None:
+        super().__init__(before, after, 4, stride=2, padding=1)
+        self.size = size
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        doubled, (height, width) = super().forward(x, output_size), self.size
+        return doubled if doubled.shape[-2:] == self.size else doubled[..., :height, :width]
+
+
 class ConvNet(Network):
     """Convolutions that halve the image, each followed by ``blocks`` residual blocks, then fully connected layers.
 
+    Height and width may have any length. Half of an odd length is rounded up.
+
     **Arguments**
         image: the shape ``(C, H, W)``.
-        channels: of each convolution; every one halves height and width.
+        channels: of each convolution; every one halves height and width. None: as many as the size of the image needs,
+            see `default_channels`.
         hidden: fully connected widths between the convolutions and the latents.
         activation, gated, init: see `vaelab.models.layers.Style`. The first two are for the fully connected layers, and
             for the convolutions where there are no residual blocks.
@@ -105,14 +159,14 @@ class ConvNet(Network):
         output: unused here; ``likelihood=squared_error`` reads it as the activation of an auto-encoder's pixels.
 
     **Raises**
-        InputError: height or width is no multiple of 2^(number of convolutions), or the channels of a residual network
-            are no multiples of 8.
+        InputError: a convolution would halve an image of one pixel, or the channels of a residual network are no
+            multiples of 8.
     """
 
     def __init__(
         self,
         image: Sequence[int],
-        channels: Sequence[int],
+        channels: Sequence[int] | None,
         hidden: Sequence[int],
         activation: str = "relu",
         blocks: int = 0,
@@ -121,35 +175,41 @@ class ConvNet(Network):
         output: str = "sigmoid",
     ) -> None:
         self.image = list(image)
-        self.channels = check_widths("network.channels", channels)
+        _, height, width = self.image
+        self.channels = check_widths(
+            "network.channels", default_channels(height, width) if channels is None else channels
+        )
         self.hidden = check_widths("network.hidden", hidden)
         self.style = Style(activation, gated, init)
         self.blocks = whole("network.blocks", blocks, 0)
         self.output = output
-        self.smallest = self._smallest_image()
+        self.sizes = self._sizes(height, width)
+        self.smallest = (self.channels[-1], *self.sizes[-1])
         if self.blocks and any(width % GROUP for width in self.channels):
             raise InputError(
                 f"network.channels must be multiples of {GROUP} in a residual network, got {self.channels}"
             )
 
-    def _smallest_image(self) -> tuple[int, int, int]:
-        """The shape after the last convolution."""
+    def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Height and width of the image, then those after each convolution."""
         if not self.channels:
             raise InputError("network.channels must name at least one convolution, such as [32,64], got []")
-        _, height, width = self.image
-        factor = 2 ** len(self.channels)
-        if height % factor or width % factor:
-            raise InputError(
-                f"network.channels={self.channels} halves the image {len(self.channels)} times, and {height} x {width} "
-                f"is not divisible by {factor}: take fewer channels"
-            )
-        return self.channels[-1], height // factor, width // factor
+        sizes = [(height, width)]
+        for count in range(len(self.channels)):
+            if sizes[-1] == (1, 1):
+                instead = f"take {count} channels or fewer" if count else "take network=mlp"
+                raise InputError(
+                    f"network.channels={self.channels} halves the image {len(self.channels)} times, and {height} x "
+                    f"{width} is one pixel after {count}: {instead}"
+                )
+            sizes.append((halved(sizes[-1][0]), halved(sizes[-1][1])))
+        return sizes
 
     def encoder(self, outputs: int) -> nn.Sequential:
         """``(B, C, H, W)`` -> ``(B, outputs)``."""
         layers: list[nn.Module] = []
         for before, after in pairwise([self.image[0], *self.channels]):
-            convolution = partial(nn.Conv2d, before, after, 4, stride=2, padding=1)
+            convolution = partial(Halving, before, after)
             if self.blocks:
                 layers += [convolution(), *(ResidualBlock(after) for _ in range(self.blocks))]
             else:
@@ -165,8 +225,8 @@ class ConvNet(Network):
         gated = self.style.gated and not self.blocks
         layers: list[nn.Module] = [mlp(widths, self.style, ends_hidden=gated), nn.Unflatten(-1, self.smallest)]
         pairs = list(pairwise([*reversed(self.channels), channels * self.image[0]]))
-        for index, (before, after) in enumerate(pairs, 1):
-            convolution = partial(nn.ConvTranspose2d, before, after, 4, stride=2, padding=1)
+        for index, ((before, after), size) in enumerate(zip(pairs, reversed(self.sizes[:-1]), strict=True), 1):
+            convolution = partial(Doubling, before, after, size)
             layers += [] if gated else self._before(before)
             layers += self.style.hidden(convolution) if gated and index < len(pairs) else [convolution()]
         return self.style.initialised(FoldSamples(nn.Sequential(*layers)))

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vaelab.plots.style import FONT, canvas, fitted, text_width, title_height, write
 
-SCALE = 3  # screen pixels per image pixel
+SCALE = 3  # screen pixels per image pixel, at most
+LARGEST = 128  # screen pixels of an image, where it has not more itself
 GAP = 2  # image pixels between two images
 GAP_GREY = 0.35
+COLOURS = 3  # channels of an image in colour
 HEADS = 20  # screen pixels for the names of the columns
 NAME_MARGIN = 8  # screen pixels to either side of a row's name
 
@@ -21,18 +24,40 @@ NAME_MARGIN = 8  # screen pixels to either side of a row's name
 def sheet(images: Tensor, columns: int) -> np.ndarray:
     """Images side by side, row by row, as one array ``(rows · (H + GAP) + GAP, columns · (W + GAP) + GAP)``.
 
+    Of three channels it has a third dimension: red, green and blue. Of two, or of more than three, the mean is drawn.
+
     **Arguments**
-        images: ``(N, C, H, W)``, clipped to [0, 1]; the first channel is drawn.
+        images: ``(N, C, H, W)``, clipped to [0, 1].
         columns: images per row.
     """
-    count, _, height, width = images.shape
+    shown = visible(images).movedim(1, -1).numpy()
+    count, height, width, channels = shown.shape
     rows = -(-count // columns)
-    page = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP), GAP_GREY, np.float32)
-    for index, image in enumerate(images.detach().cpu().float().clamp(0, 1).numpy()):
+    page = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels), GAP_GREY, np.float32)
+    for index, image in enumerate(shown):
         top = GAP + index // columns * (height + GAP)
         left = GAP + index % columns * (width + GAP)
-        page[top : top + height, left : left + width] = image[0]
-    return page
+        page[top : top + height, left : left + width] = image
+    return page if channels == COLOURS else page[..., 0]
+
+
+def visible(images: Tensor) -> Tensor:
+    """Images ``(N, C, H, W)`` of any channels as a screen shows them: ``(N, 1 or 3, H, W)``, in [0, 1]."""
+    images = images.detach().cpu().float().clamp(0, 1)
+    return images if images.shape[1] in (1, COLOURS) else images.mean(1, keepdim=True)
+
+
+def squares(images: Tensor) -> Tensor:
+    """`visible` images, each in the middle of a square of the page's grey: ``(N, 1 or 3, S, S)``."""
+    height, width = images.shape[2:]
+    rows, columns = max(0, width - height), max(0, height - width)
+    margins = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+    return pad(visible(images), margins, value=GAP_GREY)
+
+
+def scale_of(height: int, width: int) -> int:
+    """Screen pixels per pixel of an image of this size: three, and fewer where the image is large."""
+    return max(1, min(SCALE, LARGEST // max(height, width)))
 
 
 def grid(images: Tensor, title: str = "", columns: int = 8, rows: Sequence[str] = ()) -> Figure:
@@ -44,7 +69,7 @@ def grid(images: Tensor, title: str = "", columns: int = 8, rows: Sequence[str] 
         columns: images per row.
         rows: the names of the rows, written to their left; empty for none.
     """
-    return _figure_of_sheet(sheet(images, columns), title, rows)
+    return _figure_of_sheet(sheet(images, columns), scale_of(*images.shape[2:]), title, rows)
 
 
 def labelled_rows(images: Mapping[str, Tensor], title: str = "", columns: Sequence[str] = ()) -> Figure:
@@ -58,7 +83,7 @@ def labelled_rows(images: Mapping[str, Tensor], title: str = "", columns: Sequen
     longest = max(len(row) for row in images.values())
     sheets = [sheet(row, longest) for row in images.values()]
     page = np.concatenate([sheets[0], *(row[GAP:] for row in sheets[1:])])
-    return _figure_of_sheet(page, title, list(images), columns)
+    return _figure_of_sheet(page, scale_of(*next(iter(images.values())).shape[2:]), title, list(images), columns)
 
 
 def reconstructions(originals: Tensor, reconstructed: Tensor, title: str = "") -> Figure:
@@ -66,9 +91,11 @@ def reconstructions(originals: Tensor, reconstructed: Tensor, title: str = "") -
     return labelled_rows({"original": originals, "reconstruction": reconstructed}, title)
 
 
-def _figure_of_sheet(page: np.ndarray, title: str, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Figure:
+def _figure_of_sheet(
+    page: np.ndarray, scale: int, title: str, rows: Sequence[str] = (), columns: Sequence[str] = ()
+) -> Figure:
     """``page``, enlarged, with the title and the columns' names above it and the rows' names to its left."""
-    height, width = (SCALE * side for side in page.shape)
+    height, width = (scale * side for side in page.shape[:2])
     left = 2 * NAME_MARGIN + round(max(map(text_width, rows))) if rows else 0
     top = title_height(title) + (HEADS if columns else 0)
     figure = canvas(left + width, top + height)

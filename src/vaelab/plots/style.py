@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
+from PIL import Image
 
 DPI = 100
 FONT, LEAST_FONT = 10, 6.5  # points
@@ -80,3 +81,9 @@ def pixels(figure: Figure) -> np.ndarray:
     agg = FigureCanvasAgg(figure)
     agg.draw()
     return np.asarray(agg.buffer_rgba())[..., :3].copy()
+
+
+def as_image(drawn: np.ndarray) -> Image.Image:
+    """Pixels ``(H, W, 3)`` as an image; where all are grey it has one channel, in half the bytes."""
+    is_grey = (drawn == drawn[..., :1]).all()
+    return Image.fromarray(drawn[..., 0] if is_grey else drawn)

@@ -137,9 +137,8 @@ def _row(entries: Sequence[object]) -> str:
 
 
 def with_deviation(configuration: pd.Series, metric: str) -> str:
-    """The mean of ``metric``, ± the standard deviation of one seed; counts of latents with one digit."""
-    digits = 1 if METRICS[metric].unit == "latents" else 2
-    mean, deviation = configuration.get(metric), configuration.get(f"{metric}_sd")
+    """The mean of ``metric``, ± the standard deviation of one seed."""
+    digits, mean, deviation = METRICS[metric].digits, configuration.get(metric), configuration.get(f"{metric}_sd")
     if mean is None or pd.isna(mean):
         return ""
     return f"{mean:.{digits}f}" + ("" if pd.isna(deviation) else f" ± {deviation:.{digits}f}")

@@ -148,7 +148,7 @@ def heat_maps(configurations: pd.DataFrame, rows: str, columns: str, metrics: Se
         _dress_panel(axes, name, columns, rows)
         axes.grid(visible=False)
         if width * height <= MOST_VALUES:
-            _write_values(axes, image, values)
+            _write_values(axes, image, values, METRICS[name].digits)
         else:
             figure.colorbar(image, ax=axes).ax.tick_params(labelsize=FONT - 3)
     return figure
@@ -217,8 +217,8 @@ def _is_ordered(configurations: pd.DataFrame, option: str | None) -> bool:
     return option is not None and pd.api.types.is_numeric_dtype(configurations[option])
 
 
-def _write_values(axes: Axes, image: AxesImage, values: np.ndarray) -> None:
-    form = "{:.1f}" if np.nanmax(np.abs(values)) < 1000 else "{:.0f}"
+def _write_values(axes: Axes, image: AxesImage, values: np.ndarray, digits: int) -> None:
+    form = f"{{:.{max(1, digits - 1)}f}}" if np.nanmax(np.abs(values)) < 1000 else "{:.0f}"
     colours = image.to_rgba(values)
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):

@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from vaelab.checks import flag, whole
 from vaelab.plots import run_plots
+from vaelab.plots.image_grids import squares
 from vaelab.training.lightning_internals import MetricsCSV, data_of, profile_of
 from vaelab.training.loggers import TensorBoardFiles
 from vaelab.training.module import as_vae_module
@@ -85,7 +86,7 @@ class PlotCallback(Callback):
         x, labels = plots.test(PROJECTED)
         with torch.no_grad():
             means = plots.model.given(labels).encode(x).mean
-        self.tensorboard.experiment.add_embedding(means, labels.tolist(), 1 - x, trainer.global_step, "latents")
+        self.tensorboard.experiment.add_embedding(means, labels.tolist(), squares(x), trainer.global_step, "latents")
 
 
 class ShowProfile(Callback):

@@ -12,7 +12,7 @@ from vaelab import rng
 from vaelab.checks import whole
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, RunFailed
-from vaelab.evaluation.bounds import bounds, squared_error
+from vaelab.evaluation.bounds import bits_per_dimension, bounds, squared_error
 from vaelab.evaluation.evaluated_model import EvaluatedModel
 from vaelab.evaluation.importance import importance_weights, log_likelihood, useful_prior_samples
 from vaelab.evaluation.latents import ACTIVE_VARIANCE, ActiveUnits, posterior_std
@@ -257,6 +257,8 @@ class VAEModule(LightningModule):
             results["nll_prior_samples"] = self.used_prior_samples
             results["nll_stderr"] = (results.pop("nll_variance") / self.tested_images) ** 0.5
             results["gap"] = -results["elbo"] - results["nll"]
+        values = data_of(self.trainer).sets["test"].images.shape[1:].numel()
+        results |= bits_per_dimension(results, self.model, values)
         if self.has_spread:
             results["active_units"] = self.active_units.compute(self._all_sum)
         loss = results.pop("loss")
