@@ -1,6 +1,7 @@
 """The scripts on finished runs: what they write, and how they report wrong input."""
 
 import concurrent.futures
+import importlib
 import json
 import shutil
 
@@ -9,10 +10,15 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from conftest import SMALL
+from conftest import ROOT, SMALL
 from PIL import Image
 
 from vaelab.evaluation import linear_model, suite
+from vaelab.models.likelihoods import LogisticMixtureLikelihood
+from vaelab.models.networks import ConvNet
+from vaelab.models.posteriors import GaussianPosterior
+from vaelab.models.priors import StandardNormal
+from vaelab.models.vae import LatentVariableModel
 from vaelab.runs.load import load_run
 from vaelab.runs.results import add_evaluation, read_results
 
@@ -327,6 +333,25 @@ def test_what_is_exported_agrees_with_the_model(tool, finished, conditional, tmp
             np.testing.assert_allclose(onnx, ours, atol=1e-5)
             torch.testing.assert_close(torchs, ours, atol=1e-5, rtol=0)
     assert "exists already" in tool("export", run, tmp_path / "exported")[0]
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's exporters, to themselves
+def test_convolutions_of_odd_sizes_and_the_logistic_mixture_are_exported(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    exporting = importlib.import_module("export")
+    torch.manual_seed(0)
+    image = (3, 9, 13)
+    network = ConvNet(image, [8, 8], [16], blocks=1)
+    model = LatentVariableModel(
+        GaussianPosterior(network, 3), LogisticMixtureLikelihood(network, 3, image), StandardNormal(3)
+    ).eval()
+    with torch.no_grad():
+        for name, module in (("encoder", exporting.Encoder(model)), ("decoder", exporting.Decoder(model))):
+            exporting.export(module.eval(), exporting.example(model, 3)[name], tmp_path / name)
+            given = exporting.example(model, 7)[name]
+            assert exporting.difference(module, given, tmp_path / name) < exporting.TOLERANCE
+    session = onnxruntime.InferenceSession(tmp_path / "decoder.onnx")
+    assert session.run(None, {"z": given[0].numpy()})[0].shape == (7, *image)
 
 
 # ---- runs that cannot be opened --------------------------------------------------------------------------------

@@ -1,14 +1,19 @@
 """The catalogue of metrics: it has every number that a test or an evaluation stores, and no other."""
 
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from compositions import module_of
 from evaluations import QUICK, evaluation, read_data
 from lightning import Trainer
 
+from vaelab.evaluation.bounds import bits_per_dimension
 from vaelab.evaluation.metrics import CURVES, METRICS, RANKED, SWEEP_METRICS, TEST_METRICS, markdown_table
 from vaelab.evaluation.suite import PARTS, evaluate
+from vaelab.models.likelihoods import LogisticMixtureLikelihood
+from vaelab.models.networks import MLP
 
 pytestmark = pytest.mark.usefixtures("short_training")
 
@@ -48,7 +53,10 @@ def stored_by_test(*overrides: str) -> set[str]:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:lightning.*")
 def test_the_catalogue_has_every_metric_of_a_test_and_no_other():
-    models = ((), ("loss=iwae",), ("loss=tc",), ("loss=tc", "prior=vamp", "prior.components=4"))
+    models = (
+        (), ("loss=iwae",), ("loss=tc",), ("loss=tc", "prior=vamp", "prior.components=4"),
+        ("likelihood=discretized_logistic",),
+    )  # fmt: skip
     assert set().union(*(stored_by_test(*overrides) for overrides in models)) == set(TEST_METRICS)
 
 
@@ -58,6 +66,30 @@ def test_the_catalogue_has_every_number_of_an_evaluation_and_no_other(classifier
     stored = set().union(*(numbers(evaluate(part, evaluated)) for evaluated in evaluations for part in PARTS))
     assert stored <= set(METRICS)
     assert set(METRICS) - stored - set(TEST_METRICS) == SWEEP_ALONE
+
+
+@pytest.mark.parametrize("likelihood", ["discretized_logistic", "logistic_mixture"])
+def test_bits_per_dimension_stand_beside_nats_where_the_likelihood_is_of_256_levels(likelihood, classifiers):
+    evaluated = evaluation(f"likelihood={likelihood}", classifiers=classifiers)
+    found = evaluate("likelihood", evaluated)
+    assert found["bits_per_dim"] == pytest.approx(found["nll"] / 784 / math.log(2))
+    assert found["bits_per_dim_bound"] == pytest.approx(-found["elbo"] / 784 / math.log(2))
+    assert 0 < found["bits_per_dim"] < found["bits_per_dim_bound"]
+
+
+def test_a_density_has_no_bits_per_dimension(classifiers):
+    found = evaluate("likelihood", evaluation("likelihood=gaussian", classifiers=classifiers))
+    assert "nll" in found
+    assert not any(name.startswith("bits") for name in found)
+
+
+def test_of_all_levels_alike_bits_per_dimension_are_eight():
+    model = LogisticMixtureLikelihood(MLP((1, 4, 4), []), 3, (1, 4, 4))
+    nats = {"nll": 16 * math.log(256), "elbo": -16 * math.log(512), "rate": 3.0}
+    found = bits_per_dimension(nats, SimpleNamespace(likelihood=model), 16)
+    assert found == {"bits_per_dim": pytest.approx(8), "bits_per_dim_bound": pytest.approx(9)}
+    without_nll = bits_per_dimension({"elbo": -1.0}, SimpleNamespace(likelihood=model), 16)
+    assert set(without_nll) == {"bits_per_dim_bound"}
 
 
 def test_every_list_of_metrics_is_of_the_catalogue():

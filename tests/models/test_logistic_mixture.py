@@ -134,8 +134,19 @@ def test_log_probabilities_are_those_of_the_reference():
         outputs.copy_(torch.from_numpy(random.normal(size=outputs.shape)))
         levels = random.choice([0, 1, 60, 128, 200, 254, 255], 3)
         found = likelihood(torch.zeros(1, dtype=torch.float64)).log_prob(torch.from_numpy(levels / 255).view(3, 1, 1))
-        expected = reference(levels / 127.5 - 1, outputs.numpy().ravel()[:50], 5)
+        given = outputs.numpy().ravel()[:50].copy()
+        given[5:20] += np.repeat([-0.8, -0.4, 0.0, 0.4, 0.8], 3)  # where the components start
+        given[20:35] -= math.log(5)
+        expected = reference(levels / 127.5 - 1, given, 5)
         assert float(found.detach()) == pytest.approx(expected, rel=1e-9)
+
+
+def test_components_start_at_different_levels():
+    likelihood = LogisticMixtureLikelihood(Constant(1), 1, (1, 1, 1), components=4)
+    likelihood.network.weights.data.zero_()
+    p = likelihood(torch.zeros(1))
+    torch.testing.assert_close(p.loc.flatten().detach(), torch.tensor([0.125, 0.375, 0.625, 0.875]))
+    torch.testing.assert_close(p.scale.flatten().detach(), torch.full((4,), 0.125))
 
 
 def test_of_one_channel_it_is_a_mixture_of_discretized_logistics():

@@ -79,3 +79,68 @@ def test_the_names_of_columns_stand_above_them_and_never_overlap():
     assert texts(image_grids.labelled_rows(rows, columns=names)) == ["row", *names]
     narrow = {"row": torch.zeros(4, 1, 8, 8)}  # 30 pixels for each column
     assert texts(image_grids.labelled_rows(narrow, columns=["99.4 %"] * 4)) == ["row", "99.4 %", "99.4 %"]
+
+
+# ---- colour --------------------------------------------------------------------------------------------------
+
+
+def marked(count: int, height: int, width: int) -> torch.Tensor:
+    """Images of different colours, each with a corner pixel of another colour."""
+    torch.manual_seed(0)
+    images = torch.rand(count, 3, 1, 1).expand(count, 3, height, width).clone()
+    images[:, :, 0, 0] = 1 - images[:, :, -1, -1]
+    images[:, :, -1, 0] = images[:, :, -1, -1].roll(1, 1)
+    return images
+
+
+def page_of(drawn: np.ndarray, top: int, scale: int) -> np.ndarray:
+    """The page's pixels in [0, 1], below ``top`` screen pixels of a title."""
+    return drawn[top + scale // 2 :: scale, scale // 2 :: scale] / 255
+
+
+@pytest.mark.parametrize(("height", "width", "scale"), [(5, 9, 3), (9, 5, 3), (33, 47, 2), (64, 64, 2), (200, 130, 1)])
+def test_a_grid_of_colour_images_has_the_colour_of_every_pixel(height, width, scale):
+    images = marked(5, height, width)
+    drawn = style.pixels(image_grids.grid(images, columns=3))
+    page = page_of(drawn, 0, scale)
+    pitch = (height + image_grids.GAP, width + image_grids.GAP)
+    assert page.shape == (2 * pitch[0] + image_grids.GAP, 3 * pitch[1] + image_grids.GAP, 3)
+    for index, image in enumerate(images):
+        top, left = (image_grids.GAP + place * step for place, step in zip(divmod(index, 3), pitch, strict=True))
+        found = page[top : top + height, left : left + width]
+        np.testing.assert_allclose(found, image.movedim(0, -1), atol=0.003)
+    np.testing.assert_allclose(page[0, 0], [image_grids.GAP_GREY] * 3, atol=0.003)
+
+
+def test_rows_of_colour_images_have_their_colours():
+    images = marked(4, 6, 10)
+    figure = image_grids.labelled_rows({"one": images, "two": images.flip(0)[:3]}, "title", columns=list("abcd"))
+    drawn = style.pixels(figure)
+    height, width = 2 * 8 + 2, 4 * 12 + 2
+    page = page_of(drawn[-3 * height :, -3 * width :], 0, 3)
+    np.testing.assert_allclose(page[2:8, 2:12], images[0].movedim(0, -1), atol=0.003)
+    np.testing.assert_allclose(page[10:16, 26:36], images[1].movedim(0, -1), atol=0.003)
+    np.testing.assert_allclose(page[10:16, 40], image_grids.GAP_GREY, atol=0.003)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_the_mean_of_channels_that_are_no_colours_is_drawn(channels):
+    images = torch.rand(3, channels, 4, 6)
+    page = image_grids.sheet(images, 3)
+    np.testing.assert_allclose(page[2:6, 2:8], images[0].mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 7), (7, 4), (5, 5)])
+def test_squares_hold_the_images_in_their_middle(height, width):
+    images = torch.rand(2, 3, height, width)
+    made = image_grids.squares(images)
+    side = max(height, width)
+    assert made.shape == (2, 3, side, side)
+    top, left = (side - height) // 2, (side - width) // 2
+    torch.testing.assert_close(made[:, :, top : top + height, left : left + width], images)
+    assert float((made == image_grids.GAP_GREY).float().mean()) == pytest.approx(1 - height * width / side**2)
+
+
+def test_a_figure_in_grey_has_one_channel_and_one_in_colour_has_three():
+    assert style.as_image(style.pixels(image_grids.grid(torch.rand(2, 1, 5, 5)))).mode == "L"
+    assert style.as_image(style.pixels(image_grids.grid(marked(2, 5, 5)))).mode == "RGB"

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from colour_data import colours
 from compositions import small_data
 from drawn_plots import plots_of
 
-from vaelab.plots import image_grids, latent_charts
+from vaelab.plots import image_grids, latent_charts, path_plots, ranked_plots, sample_plots
 
 EVERY = {
     "samples", "ranked_samples", "reconstructions", "interpolation", "traversal", "latent_means", "kl_per_latent",
@@ -62,3 +63,22 @@ def test_a_handful_of_images_is_enough(caplog):
     with caplog.at_level("WARNING", logger="vaelab"):
         assert set(plots_of(data=data, projection="tsne").at_end()) == EVERY
     assert caplog.text == ""
+
+
+COLOUR = ("network=conv", "network.image=[3,9,14]", "likelihood=logistic_mixture")
+
+
+def test_a_model_of_colour_images_has_all_its_plots_in_their_colours():
+    data = colours()
+    of_images = [sample_plots.samples, sample_plots.reconstructions, ranked_plots.ranked_samples, path_plots.manifold,
+                 path_plots.interpolation, path_plots.traversal, ranked_plots.hardest_and_easiest]  # fmt: skip
+    drawn = plots_of(*COLOUR, "latent=2", data=data).draw(*of_images)
+    vamp = plots_of(*COLOUR, "prior=vamp", "prior.components=8", "prior.image=[3,9,14]", data=data)
+    drawn |= vamp.draw(sample_plots.pseudo_inputs)
+    assert set(drawn) == {plot.__name__ for plot in (*of_images, sample_plots.pseudo_inputs)}
+    originals = data.scale(data.sets["test"].images[:8]).movedim(1, -1).numpy()
+    page = drawn["reconstructions"][-3 * (2 * 11 + 2) :, -3 * (8 * 16 + 2) :][1::3, 1::3] / 255
+    for index, original in enumerate(originals):
+        np.testing.assert_allclose(page[2:11, 2 + 16 * index : 16 + 16 * index], original, atol=0.003)
+    for name, plot in drawn.items():
+        assert (plot.max(-1) != plot.min(-1)).mean() > 0.2, name  # not grey

@@ -3,6 +3,7 @@
 import json
 import re
 
+import pandas as pd
 import pytest
 import synthetic
 import torch
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from vaelab.evaluation.metrics import METRICS, SWEEP_METRICS
 from vaelab.sweeps import drawing, plots, sample_grid
+from vaelab.sweeps.documents import with_deviation
 from vaelab.sweeps.ranking import pareto_front
 from vaelab.sweeps.table import read
 
@@ -125,3 +127,21 @@ def test_a_report_removes_the_plots_of_the_last_one_and_nothing_else(tmp_path):
     found = read([sweep])
     assert json.dumps(drawing.draw(found, sweep)).count("![") == 2
     assert {path.stem for path in (sweep / "figures").iterdir()} == {"rate_distortion", "lines", "mine"}
+
+
+def test_the_sample_grid_is_in_colour_where_the_images_are():
+    red, green, blue = (torch.zeros(4, 3, 6, 9) for _ in range(3))
+    red[:, 0] = green[:, 1] = blue[:, 2] = 1
+    figure = sample_grid.draw(red, [[None, (green, blue)]], ["a"], ["b", "c"])
+    top, page = (axes.images[0].get_array() for axes in figure.axes)
+    assert top[3, 3].tolist() == [255, 0, 0]
+    left = top.shape[1] + sample_grid.BETWEEN
+    assert page[3, left + 3].tolist() == [0, 255, 0]
+    assert page[top.shape[0] + 1, left + 3].tolist() == [0, 0, 255]
+
+
+def test_bits_per_dimension_have_digits_that_show_differences():
+    configurations = pd.DataFrame({"latent": [2, 5], "seed": [0, 0], "bits_per_dim": [2.31416, 2.31712]})
+    assert with_deviation(configurations.iloc[0], "bits_per_dim") == "2.3142"
+    figure = plots.heat_maps(configurations, "latent", "seed", ["bits_per_dim"])
+    assert {"2.314", "2.317"} <= set(texts(figure))

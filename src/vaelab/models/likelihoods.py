@@ -220,7 +220,8 @@ class LogisticMixtureLikelihood(Likelihood):
     **Arguments**
         network: builds the decoder. Its outputs for each pixel are M logits, then M C locations, M C logarithms of
             scales and M C (C-1)/2 slopes, as in the reference, in units in which x goes from -1 to 1. Outputs come in
-            multiples of C, and up to C - 1 of them are unused.
+            multiples of C, and up to C - 1 of them are unused. Where they are 0, as they nearly are at the start, the
+            components are spread evenly over the levels; if all began alike, the posterior would collapse.
         latent: D.
         image: the shape ``(C, H, W)``.
         components: M.
@@ -231,6 +232,7 @@ class LogisticMixtureLikelihood(Likelihood):
     # Of the logarithm of a scale. The lower one is the reference's; a narrower distribution is one level wide anyway.
     # The upper one is beyond all that makes a difference, and keeps gradients finite.
     LOG_SCALES = (-7.0, 30.0)
+    centres: Tensor
 
     def __init__(self, network: Network, latent: int, image: Sequence[int], components: int = 10) -> None:
         super().__init__()
@@ -238,6 +240,8 @@ class LogisticMixtureLikelihood(Likelihood):
         self.components = whole("likelihood.components", components)
         self.sizes = [self.components * count for count in (1, channels, channels, channels * (channels - 1) // 2)]
         self.network = network.decoder(whole("latent", latent), -(-sum(self.sizes) // channels))
+        centres = (torch.arange(self.components) + 0.5) / self.components
+        self.register_buffer("centres", centres.view(-1, 1, 1, 1), persistent=False)
 
     def forward(self, z: Tensor) -> DiscretizedLogisticMixture:
         outputs = self.network(z).to(z.dtype).narrow(-IMAGE_DIMS, 0, sum(self.sizes))
@@ -245,5 +249,5 @@ class LogisticMixtureLikelihood(Likelihood):
         loc, log_scale, slopes = (
             part.unflatten(-IMAGE_DIMS, (self.components, part.shape[-IMAGE_DIMS] // self.components)) for part in parts
         )
-        scale = 0.5 * log_scale.clamp(*self.LOG_SCALES).exp()
-        return DiscretizedLogisticMixture(logits, 0.5 + 0.5 * loc, scale, slopes.tanh(), self.levels)
+        scale = 0.5 * (log_scale - math.log(self.components)).clamp(*self.LOG_SCALES).exp()
+        return DiscretizedLogisticMixture(logits, self.centres + 0.5 * loc, scale, slopes.tanh(), self.levels)

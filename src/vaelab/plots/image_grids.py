@@ -6,6 +6,7 @@ Images are enlarged by a whole factor without interpolation, so that every pixel
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import pad
@@ -91,6 +92,13 @@ def reconstructions(originals: Tensor, reconstructed: Tensor, title: str = "") -
     return labelled_rows({"original": originals, "reconstruction": reconstructed}, title)
 
 
+def show_page(axes: Axes, page: np.ndarray) -> None:
+    """Fill ``axes`` with a `sheet`, or with several in one array, in grey or in colour."""
+    colours = (255 * page).round().astype(np.uint8) if page.ndim == 3 else page  # of floats matplotlib drops fractions
+    axes.imshow(colours, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+
+
 def _figure_of_sheet(
     page: np.ndarray, scale: int, title: str, rows: Sequence[str] = (), columns: Sequence[str] = ()
 ) -> Figure:
@@ -100,8 +108,7 @@ def _figure_of_sheet(
     top = title_height(title) + (HEADS if columns else 0)
     figure = canvas(left + width, top + height)
     axes = figure.add_axes((left / (left + width), 0, width / (left + width), height / (top + height)), frameon=False)
-    axes.imshow(page, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
+    show_page(axes, page)
     if title:
         shown, size = fitted(title, left + width - 12)
         write(figure, 6, title_height(title) / 2, shown, size)

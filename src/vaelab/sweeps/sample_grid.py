@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaelab import rng
 from vaelab.models.contracts import Model
-from vaelab.plots.image_grids import GAP, sheet
+from vaelab.plots.image_grids import GAP, sheet, show_page
 from vaelab.plots.style import DPI, FONT, INK, canvas
 from vaelab.runs.load import load_run
 from vaelab.sweeps.jobs import as_text
@@ -173,8 +173,7 @@ def _place(figure: Figure, page: np.ndarray, left: int, top: int) -> None:
     wide, high = (side * DPI for side in figure.get_size_inches())
     height, width = (SCALE * side for side in page.shape[:2])
     axes = figure.add_axes((left / wide, 1 - (top + height) / high, width / wide, height / high), frameon=False)
-    axes.imshow(page, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
+    show_page(axes, page)
 
 
 def _write(figure: Figure, x: float, y: float, text: str, ha: str, va: str = "center", weight: str = "normal") -> None:
