@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily
 
 from vaelab.models.contracts import Likelihood, Network
-from vaelab.models.distributions import DiscretizedLogistic
+from vaelab.models.discretized_logistic import DiscretizedLogistic
 from vaelab.models.likelihoods import DiscretizedLogisticLikelihood, LogisticMixtureLikelihood
 from vaelab.models.logistic_mixture import DiscretizedLogisticMixture
 

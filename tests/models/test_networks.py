@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from vaelab.models.contracts import Network
-from vaelab.models.networks import MLP, ConvNet, Doubling, FoldSamples, Halving, ResidualBlock, mlp
+from vaelab.models.layers import Style, mlp
+from vaelab.models.networks import MLP, ConvNet, Doubling, FoldSamples, Halving, ResidualBlock
 
 NETWORKS: dict[str, Callable[[tuple[int, int, int]], Network]] = {
     "mlp": lambda image: MLP(image, [16, 8]),
@@ -68,13 +69,13 @@ def plain_conv(blocks: int) -> tuple[nn.Module, nn.Module]:
     def before(channels: int) -> list[nn.Module]:
         return [ResidualBlock(channels), *norm(channels)] if blocks else [nn.ReLU()]
 
-    name = "silu" if blocks else "relu"
+    style = Style("silu" if blocks else "relu")
     encoder = nn.Sequential(
         nn.Conv2d(1, 32, 4, stride=2, padding=1), *after(32), nn.Conv2d(32, 64, 4, stride=2, padding=1), *after(64),
-        *norm(64), nn.Flatten(), mlp([3136, 256, 40], name),
+        *norm(64), nn.Flatten(), mlp([3136, 256, 40], style),
     )  # fmt: skip
     decoder = nn.Sequential(
-        mlp([20, 256, 3136], name), nn.Unflatten(-1, (64, 7, 7)), *before(64),
+        mlp([20, 256, 3136], style), nn.Unflatten(-1, (64, 7, 7)), *before(64),
         nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1), *before(32),
         nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1),
     )  # fmt: skip

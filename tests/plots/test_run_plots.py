@@ -65,7 +65,7 @@ def test_a_handful_of_images_is_enough(caplog):
     assert caplog.text == ""
 
 
-COLOUR = ("network=conv", "network.image=[3,9,14]", "likelihood=logistic_mixture")
+COLOUR = ("network=conv", "data.shape=[3,9,14]", "likelihood=logistic_mixture")
 
 
 def test_a_model_of_colour_images_has_all_its_plots_in_their_colours():
@@ -73,7 +73,7 @@ def test_a_model_of_colour_images_has_all_its_plots_in_their_colours():
     of_images = [sample_plots.samples, sample_plots.reconstructions, ranked_plots.ranked_samples, path_plots.manifold,
                  path_plots.interpolation, path_plots.traversal, ranked_plots.hardest_and_easiest]  # fmt: skip
     drawn = plots_of(*COLOUR, "latent=2", data=data).draw(*of_images)
-    vamp = plots_of(*COLOUR, "prior=vamp", "prior.components=8", "prior.image=[3,9,14]", data=data)
+    vamp = plots_of(*COLOUR, "prior=vamp", "prior.components=8", data=data)
     drawn |= vamp.draw(sample_plots.pseudo_inputs)
     assert set(drawn) == {plot.__name__ for plot in (*of_images, sample_plots.pseudo_inputs)}
     originals = data.scale(data.sets["test"].images[:8]).movedim(1, -1).numpy()

@@ -69,14 +69,12 @@ class Posterior(Piece, ABC):
     """q(z|x): maps images to a distribution of latents.
 
     The distribution needs ``rsample``, ``mean`` and ``variance``, and ``log_prob`` unless ``has_density`` is False.
-    KL(q ‖ p) is taken in closed form where ``torch.distributions.kl_divergence`` knows one, else it is estimated from
-    the samples. ``torch.distributions.register_kl`` adds a closed form.
+    KL(q ‖ p) is ``torch.distributions.kl_divergence`` where that knows it (``register_kl``), else estimated by samples.
 
     **Attributes**
         has_density: without one there is no rate, ELBO or log-likelihood: train with loss=reconstruction.
-        is_product: q(z|x) = prod_d q(z_d|x), and ``forward`` returns ``torch.distributions.Independent(..., 1)``. With
-            a prior that is a product too, it gives each latent its own KL term: free bits, KL per latent. It also gives
-            the total correlation.
+        is_product: q(z|x) = prod_d q(z_d|x), and ``forward`` returns ``torch.distributions.Independent(..., 1)``: the
+            total correlation; with a prior that is a product too, a KL term for each latent, and free bits.
         is_normal: a product of normal distributions, ``Independent(Normal(...), 1)``: stacked runs, PCA.
         is_exact: q(z|x) = p(z|x), computed from likelihood and prior; then every loss trains the prior.
         has_exact_mean: ``mean`` and ``variance`` are exact and cheap; else they are estimates.
@@ -126,8 +124,7 @@ class Likelihood(Piece, ABC):
     The distribution needs ``log_prob`` of images in [0, 1], ``mean`` and ``sample``.
 
     **Attributes**
-        is_cheap_in_pairs: log p(x|z) of all pairs of images and latents is a matrix product (`pairwise_log_prob`). Then
-            mixture models are possible, and importance sampling may use samples of the prior for all images.
+        is_cheap_in_pairs: its `pairwise_log_prob` is a matrix product: mixture models, nll with samples of the prior.
         has_exact_mean: ``mean`` is that of the distribution, within one of 256 levels; else an approximation.
         levels: p(x|z) is a probability of values that are one of so many levels from 0 to 1: bits per dimension.
     """
@@ -163,8 +160,7 @@ class Prior(Piece, ABC):
     **Attributes**
         is_product: p(z) = prod_d p(z_d), and ``forward`` returns ``torch.distributions.Independent(..., 1)``.
         is_standard_normal: p(z) = N(0, I).
-        is_discrete: latents are one-hot vectors, and ``forward`` returns ``torch.distributions.OneHotCategorical``:
-            the prior of a mixture model.
+        is_discrete: ``forward`` returns ``torch.distributions.OneHotCategorical``: the prior of a mixture model.
     """
 
     is_product: bool = False

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution, Independent, Laplace, Normal
 
-from vaelab.checks import number, one_of, whole
+from vaelab.checks import image_shape, number, one_of, whole
 from vaelab.errors import InputError
 from vaelab.models.continuous_bernoulli import ContinuousBernoulli
 from vaelab.models.contracts import Likelihood, Network
@@ -236,7 +236,7 @@ class LogisticMixtureLikelihood(Likelihood):
 
     def __init__(self, network: Network, latent: int, image: Sequence[int], components: int = 10) -> None:
         super().__init__()
-        channels, _, _ = image
+        channels = image_shape("likelihood.image", image)[0]
         self.components = whole("likelihood.components", components)
         self.sizes = [self.components * count for count in (1, channels, channels, channels * (channels - 1) // 2)]
         self.network = network.decoder(whole("latent", latent), -(-sum(self.sizes) // channels))
