@@ -60,6 +60,33 @@ def _acquire(handle: int, wait: bool) -> bool:
     return False
 
 
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Lock the file ``lock`` during the block, as soon as it is free; leave no lock and no empty folder behind."""
+    with existing(lock.parent):
+        try:
+            with locked(lock, wait=True):
+                yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def existing(folder: Path) -> Iterator[None]:
+    """In the block, ``folder`` exists if it can be made; folders made for it are removed after it where still empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with suppress(OSError):  # what needs the folder says why there is none
+            folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for path in missing:  # the innermost first
+            try:
+                path.rmdir()
+            except OSError:  # it is not empty, or another process has removed it
+                break
+
+
 def is_locked(lock: Path) -> bool:
     """Whether a process has locked ``lock``; creates no file."""
     if not HAS_LOCKS:

@@ -21,6 +21,7 @@ BEGIN = 6  # first weights that are taken from training images, and the check of
 CLASSIFIER = 7  # training of the classifier that rates samples
 SUITE = 8  # the parts of the evaluation
 SPECTRUM = 9  # eigenvalues of the training images' covariance
+SPLIT = 10  # which images of a user's own set are for the test
 
 
 def mix(*numbers: int) -> int:

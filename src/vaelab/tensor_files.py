@@ -24,10 +24,14 @@ def save_tensors(content: object, path: Path) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def read_tensors(path: Path) -> object:
+def read_tensors(path: Path, what: str = "checkpoint", mmap: bool = False) -> object:
     """Read what ``save_tensors`` wrote, tensors on the CPU.
 
     Only tensors and plain types are unpickled (``weights_only=True``), so a file from elsewhere cannot run code.
+
+    **Arguments**
+        what: the file should be, for messages.
+        mmap: whether the tensors stay in the file and are mapped into memory.
 
     **Raises**
         InputError: the file has other contents, or it is damaged.
@@ -37,14 +41,14 @@ def read_tensors(path: Path) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about its pickle protocol; an unreadable file raises
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} is no checkpoint of tensors and plain values, or a damaged one; no code in it was run "
+            f"{path} is no {what} of tensors and plain values, or a damaged one; no code in it was run "
             f"({_first_line(error)})"
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, BadZipFile) as error:
-        raise InputError(f"{path} is no checkpoint, or a damaged one ({_first_line(error)})") from error
+        raise InputError(f"{path} is no {what}, or a damaged one ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:

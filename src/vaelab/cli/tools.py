@@ -2,13 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from vaelab import hardware
@@ -19,6 +17,7 @@ from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, VaelabError, describe_os_error, one_line
 from vaelab.files import replacing
 from vaelab.models.contracts import Model
+from vaelab.progress import progress as progress  # for the scripts
 from vaelab.runs.console import log_to_console
 from vaelab.runs.load import load_run
 from vaelab.training.module import VAEModule
@@ -128,8 +127,3 @@ def writing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         yield part
-
-
-def progress(items: Iterable, what: str) -> Iterable:
-    """``items``, with a progress bar where standard error is a terminal."""
-    return track(items, what, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

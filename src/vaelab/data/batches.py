@@ -1,4 +1,4 @@
-"""Batches of images that are all in memory, gathered by index on the device of the model."""
+"""Batches of images that are in memory or in a file, gathered by index."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,21 +7,46 @@ import torch
 from torch import Tensor
 
 from vaelab import rng
+from vaelab.data.mapped import MappedFile
+
+ROOM = 4  # times the size of a file of images: the free memory of a GPU that they are copied to
 
 
 @dataclass
 class IndexedImages:
-    """Images ``(N, ...)`` and labels ``(N,)``, indexed with a whole batch of indices ``(B,)`` at a time."""
+    """Images ``(N, ...)`` and labels ``(N,)``, indexed with a whole batch of indices ``(B,)`` at a time.
+
+    **Arguments**
+        file: the file that the images are in, mapped into memory; None where they are in memory.
+    """
 
     images: Tensor
     labels: Tensor
+    file: MappedFile | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        # On a CPU, index_select copies rows 30 times faster than [...] does.
-        return self.images.index_select(0, indices), self.labels.index_select(0, indices)
+        """The images and labels with these numbers, on the device of the labels."""
+        y = self.labels.index_select(0, indices)
+        if self.file is not None:
+            return self.file.gather(self.images, indices.cpu()).to(y.device), y
+        return self.images.index_select(0, indices), y  # on a CPU 30 times faster than [...]
+
+    def to(self, device: torch.device | str) -> "IndexedImages":
+        """These images on ``device``; those in a file stay there, unless a GPU has ``ROOM`` for them.
+
+        The labels are on ``device`` in any case.
+        """
+        device = torch.device(device)
+        if self.file is None or _has_room(device, self.images.numel()):
+            return IndexedImages(self.images.to(device), self.labels.to(device))
+        return IndexedImages(self.images, self.labels.to(device), self.file)
+
+
+def _has_room(device: torch.device, size: int) -> bool:
+    return device.type == "cuda" and ROOM * size < torch.cuda.mem_get_info(device)[0]
 
 
 class Batches:
@@ -31,13 +56,13 @@ class Batches:
     comes once; a process may get fewer images than the others, or none. In training the last images are left out
     where they do not divide by ``world``, because DDP averages gradients as if all parts had the same size.
 
-    This replaces torch's DataLoader, whose workers hide the time to read files: here all images are in memory.
+    This replaces torch's DataLoader, whose workers hide the time to decode files: here all images are decoded.
 
     **Arguments**
         batch_size: images per batch, over all processes together.
         shuffle_seed: the seed of the order in training; None for evaluation, in the given order.
         rank, world: the number of this process, from 0, and how many there are.
-        device: where the images are copied to, all of them.
+        device: where the batches are, and where all images are copied to, if they are in memory.
     """
 
     batch_sampler = None  # Lightning reads it where an object has a sampler
@@ -51,7 +76,7 @@ class Batches:
         world: int = 1,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.images = IndexedImages(images.images.to(device), images.labels.to(device))
+        self.images = images.to(device)
         self.size = len(images)
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
@@ -82,7 +107,7 @@ class Batches:
         else:
             generator = rng.generator(self.shuffle_seed, rng.ORDER, self.epoch)
             order = torch.randperm(self.size, generator=generator)
-        for batch in order[: self._length()].to(self.images.images.device).split(self.batch_size):
+        for batch in order[: self._length()].to(self.images.labels.device).split(self.batch_size):
             yield batch[self.rank :: self.world]
 
     def _length(self) -> int:

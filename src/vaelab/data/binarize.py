@@ -1,12 +1,14 @@
 """Binary images from grey ones."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from vaelab import rng
+from vaelab.data.mapped import convert
 
 BINARIZE = ("none", "threshold", "static", "dynamic")
-CHUNK = 10_000  # images at a time, which bounds the memory for the random numbers
 
 
 def draw_binary(images: Tensor, part: int) -> Tensor:
@@ -21,6 +23,14 @@ def draw_binary(images: Tensor, part: int) -> Tensor:
         images: uint8 ``(N, ...)``.
         part: 0, 1 or 2 for the training, validation or test images; each part has its own random numbers.
     """
+    return convert(images, drawer(part), None)[0]
+
+
+def drawer(part: int) -> Callable[[Tensor], Tensor]:
+    """``draw_binary`` for images that come in chunks, one after the other; how many there are does not matter."""
     generator = rng.generator(rng.BINARIZE, part)
-    chunks = [torch.rand(chunk.shape, generator=generator).mul_(255).lt(chunk) for chunk in images.split(CHUNK)]
-    return torch.cat(chunks).to(torch.uint8).mul_(255) if chunks else images
+
+    def draw(chunk: Tensor) -> Tensor:
+        return torch.rand(chunk.shape, generator=generator).mul_(255).lt(chunk).to(torch.uint8).mul_(255)
+
+    return draw

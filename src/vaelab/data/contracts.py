@@ -1,10 +1,12 @@
 """What a data module reads: the images of a set and their labels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vaelab.data.batches import IndexedImages
+from vaelab.data.mapped import MappedFile, select
 from vaelab.errors import InputError
 
 
@@ -16,6 +18,9 @@ class ImageSet:
         name: what results.json calls the images; another name than the data module's marks a fallback.
         train_images, test_images: uint8 ``(N, C, H, W)``, with the same ``(C, H, W)``.
         train_labels, test_labels: int64 ``(N,)``, from 0; all 0 where the images have no labels.
+        train_factors, test_factors: the factors that the images were made of, int64 ``(N, F)``, each from 0; None where
+            they are not known.
+        train_file, test_file: the files that the images are in, mapped into memory; None where they are in memory.
     """
 
     name: str
@@ -23,6 +28,15 @@ class ImageSet:
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
+    train_factors: Tensor | None = None
+    test_factors: Tensor | None = None
+    train_file: MappedFile | None = None
+    test_file: MappedFile | None = None
+
+    @property
+    def train(self) -> IndexedImages:
+        """All training images, to gather some of them by index."""
+        return IndexedImages(self.train_images, self.train_labels, self.train_file)
 
 
 def check_image_set(reader: str, images: ImageSet) -> None:
@@ -50,20 +64,18 @@ def keep_classes(images: ImageSet, classes: list[int] | None) -> ImageSet:
             f"data.classes={classes}: {images.name} has no training image of the class {absent[0]}, "
             f"its labels are {_listed(there)}"
         )
-    kept = {
-        part: torch.isin(getattr(images, f"{part}_labels"), torch.tensor(classes)).nonzero().squeeze(1)
-        for part in ("train", "test")
-    }
-    if not len(kept["test"]):
+    train, test = (torch.isin(labels, torch.tensor(classes)) for labels in (images.train_labels, images.test_labels))
+    if not test.any():
         raise InputError(f"data.classes={classes}: {images.name} has no test image of these classes")
-    return replace(
-        images,
-        **{
-            f"{part}_{what}": getattr(images, f"{part}_{what}")[kept[part]]
-            for part in kept
-            for what in ("images", "labels")
-        },
-    )
+    train_images, train_file = select(images.train_images, train.nonzero().squeeze(1), images.train_file)
+    test_images, test_file = select(images.test_images, test.nonzero().squeeze(1), images.test_file)
+    return ImageSet(
+        images.name,
+        train_images, images.train_labels[train], test_images, images.test_labels[test],
+        None if images.train_factors is None else images.train_factors[train],
+        None if images.test_factors is None else images.test_factors[test],
+        train_file, test_file,
+    )  # fmt: skip
 
 
 def _listed(labels: list[int]) -> str:

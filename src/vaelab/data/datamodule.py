@@ -11,8 +11,9 @@ from torch import Tensor
 
 from vaelab.checks import image_shape, one_of, whole
 from vaelab.data.batches import Batches, IndexedImages
-from vaelab.data.binarize import BINARIZE, draw_binary
+from vaelab.data.binarize import BINARIZE, drawer
 from vaelab.data.contracts import ImageSet, check_image_set, keep_classes
+from vaelab.data.mapped import convert
 from vaelab.data.pixel_range import full_range
 from vaelab.errors import InputError
 from vaelab.models.covariance import Spectrum, is_exact, leading_spectrum
@@ -25,8 +26,9 @@ Option = Any  # the value of an option, which Hydra passes untyped; ``ImageDataM
 class ImageDataModule(LightningDataModule, ABC):
     """Training, validation and test images of one set: a subclass reads them, this class does the rest.
 
-    All images stay in memory as bytes. A batch is gathered by one index operation, and scaled and binarised on the
-    device: a transform of each image alone would take longer than the training. Models get batches ``(x, y)`` of
+    All images stay in memory as bytes, or in a file that is mapped into memory. A batch is gathered by one index
+    operation, and scaled and binarised on the device: a transform of each image alone would take longer than the
+    training. Models get batches ``(x, y)`` of
     images float32 ``(B, C, H, W)`` in [0, 1] and labels int64 ``(B,)``. ``C``, ``H`` and ``W`` are those of the images
     that ``read`` returns.
 
@@ -186,16 +188,16 @@ class ImageDataModule(LightningDataModule, ABC):
                 f"data.batch_size={self.batch_size} is larger than the {train} training images: take a smaller one"
             )
         return {
-            "train": IndexedImages(images.train_images[:train], images.train_labels[:train]),
-            "val": IndexedImages(images.train_images[end:], images.train_labels[end:]),
-            "test": IndexedImages(images.test_images[: self.test], images.test_labels[: self.test]),
+            "train": IndexedImages(images.train_images[:train], images.train_labels[:train], images.train_file),
+            "val": IndexedImages(images.train_images[end:], images.train_labels[end:], images.train_file),
+            "test": IndexedImages(images.test_images[: self.test], images.test_labels[: self.test], images.test_file),
         }
 
     def _binarize_once(self) -> None:
         """Draw the parts that stay the same in all epochs; ``scale`` does what is left."""
         for part, (which, images) in enumerate(self.sets.items()):
             if self.binarize == "static" or (self.binarize == "dynamic" and which != "train"):
-                images.images = draw_binary(images.images, part)
+                images.images, images.file = convert(images.images, drawer(part), images.file)
 
     def describe(self) -> dict[str, str | int | list[int]]:
         """The entry ``data`` of results.json: the name, the sizes of the parts, binarisation and batch size."""
@@ -209,10 +211,13 @@ class ImageDataModule(LightningDataModule, ABC):
         Of images with more than ``covariance.EXACT_PIXELS`` pixels at most ``SPECTRUM_IMAGES`` are used, evenly spaced.
         """
         if count not in self._spectra:
-            images = self.sets["train"].images
+            train = self.sets["train"]
+            images = train.images
             if not is_exact(images[0].numel(), count) and len(images) > SPECTRUM_IMAGES:
-                images = images[torch.arange(SPECTRUM_IMAGES) * len(images) // SPECTRUM_IMAGES]
+                images, _ = train[torch.arange(SPECTRUM_IMAGES) * len(images) // SPECTRUM_IMAGES]
             self._spectra[count] = leading_spectrum(images, count, lambda chunk: self.scale(chunk, drawn=True))
+            if train.file is not None:
+                train.file.release()
         return self._spectra[count]
 
     def train_dataloader(self) -> Batches:

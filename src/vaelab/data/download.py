@@ -1,8 +1,6 @@
 """Downloads of image sets by torchvision: complete, or without a trace."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,38 +8,10 @@ from tempfile import TemporaryDirectory
 import torch
 
 from vaelab.errors import InputError
-from vaelab.locks import locked
+from vaelab.locks import existing
 
 TIMEOUT_S = 15
 LAST_WORDS = 12  # of torchvision's message, which lists all mirrors before it says what the last one answered
-
-
-@contextmanager
-def exclusive(root: Path) -> Iterator[None]:
-    """Let one process at a time download into ``root``; leave no lock and no empty folder behind."""
-    lock = root / ".download.lock"
-    with _existing(root):
-        try:
-            with locked(lock, wait=True):
-                yield
-        finally:
-            lock.unlink(missing_ok=True)
-
-
-@contextmanager
-def _existing(folder: Path) -> Iterator[None]:
-    """In the block, ``folder`` exists if it can be made; folders made for it are removed after it where still empty."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        with suppress(OSError):  # what needs the folder says why there is none
-            folder.mkdir(parents=True, exist_ok=True)
-        yield
-    finally:
-        for path in missing:  # the innermost first
-            try:
-                path.rmdir()
-            except OSError:  # it is not empty, or another process has removed it
-                break
 
 
 def download(root: Path, dataset: str, split: str | None = None) -> str | None:
@@ -58,7 +28,7 @@ def download(root: Path, dataset: str, split: str | None = None) -> str | None:
         InputError: torchvision does not fit the installed torch.
     """
     try:
-        with _existing(root), TemporaryDirectory(prefix=".download-", dir=root) as folder:
+        with existing(root), TemporaryDirectory(prefix=".download-", dir=root) as folder:
             _download_here(Path(folder), dataset, split)
             _move_files(Path(folder) / dataset / "raw", root / dataset / "raw")
     except (RuntimeError, OSError, HTTPException) as error:  # URLError is an OSError

@@ -68,7 +68,7 @@ def read_idx_set(name: str, paths: Mapping[str, Path], checksums: Mapping[str, s
             f"the images in {paths['train_images']} have {train} pixels, and those in {paths['test_images']} {test}: "
             "a model needs images of one size"
         )
-    return ImageSet(name, **arrays)
+    return ImageSet(name, arrays["train_images"], arrays["train_labels"], arrays["test_images"], arrays["test_labels"])
 
 
 def read_idx(path: Path, checksum: str | None = None) -> Tensor:

@@ -12,10 +12,11 @@ from torch import Tensor
 from vaelab.checks import flag, folder_name, one_of
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import REMEDY, ImageDataModule, Option
-from vaelab.data.download import download, exclusive
+from vaelab.data.download import download
 from vaelab.data.idx import FILES, find_files, find_some, read_idx_set
 from vaelab.data.packaged import read_mnist5k
 from vaelab.errors import InputError
+from vaelab.locks import exclusive
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class IDXDataModule(ImageDataModule):
     def fetch(self) -> None:
         if self.find() is not None:
             return
-        with exclusive(self.root):
+        with exclusive(self.root / ".download.lock"):
             if self.find() is None:  # no other job of a sweep has downloaded it meanwhile
                 self._check_missing()
                 log.info(f"no {self.dataset} under {self.folder}: trying torchvision's download")

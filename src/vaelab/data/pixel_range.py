@@ -6,12 +6,12 @@ from dataclasses import replace
 from torch import Tensor
 
 from vaelab.data.contracts import ImageSet
+from vaelab.data.mapped import MappedFile, chunks_of, convert
 from vaelab.errors import InputError
 
 log = logging.getLogger(__name__)
 
 DARK = 64  # a set whose brightest pixel is below this is probably in another unit than 0 to 255
-CHUNK = 1_000  # images looked at at a time
 
 
 def full_range(images: ImageSet) -> ImageSet:
@@ -20,7 +20,7 @@ def full_range(images: ImageSet) -> ImageSet:
     **Raises**
         InputError: all training images are black, or only one of training and test images has pixels above 1.
     """
-    train, test = brightest(images.train_images), brightest(images.test_images)
+    train, test = brightest(images.train_images, images.train_file), brightest(images.test_images, images.test_file)
     if train == 0:
         raise InputError(f"all training images of {images.name} are black: every pixel is 0")
     if train > 1 and test > 1:
@@ -36,13 +36,17 @@ def full_range(images: ImageSet) -> ImageSet:
             "store both with the same range, from 0 to 255"
         )
     log.warning(f"the pixels of {images.name} are 0 and 1 instead of 0 to 255: they were multiplied by 255")
-    return replace(images, train_images=images.train_images * 255, test_images=images.test_images * 255)
+    train_images, train_file = convert(images.train_images, lambda chunk: chunk * 255, images.train_file)
+    test_images, test_file = convert(images.test_images, lambda chunk: chunk * 255, images.test_file)
+    return replace(
+        images, train_images=train_images, test_images=test_images, train_file=train_file, test_file=test_file
+    )
 
 
-def brightest(images: Tensor) -> int:
+def brightest(images: Tensor, file: MappedFile | None = None) -> int:
     """The largest pixel of images uint8 ``(N, ...)``; the search ends at a chunk with one of at least ``DARK``."""
     highest = 0
-    for chunk in images.split(CHUNK):
+    for chunk in chunks_of(images, file):
         highest = max(highest, int(chunk.max()))
         if highest >= DARK:
             break

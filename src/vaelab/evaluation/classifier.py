@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from vaelab import rng
 from vaelab.data.datamodule import ImageDataModule
+from vaelab.data.mapped import chunks_of
 from vaelab.errors import InputError, one_line
 from vaelab.evaluation.progress import Track, untracked
 from vaelab.files import PROJECT
@@ -64,8 +65,9 @@ class Classifier(nn.Module):
 def fingerprint(data: ImageDataModule) -> str:
     """Identifies the images, the labels and the binarisation that a classifier was trained for."""
     digest = hashlib.md5(f"{VERSION} {data.binarize}".encode())
-    for part in (data.image_set.train_images, data.image_set.train_labels):
-        digest.update(part.numpy().tobytes())
+    for chunk in chunks_of(data.image_set.train_images, data.image_set.train_file):
+        digest.update(chunk.contiguous().numpy().data)
+    digest.update(data.image_set.train_labels.numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
@@ -112,7 +114,7 @@ def make(data: ImageDataModule) -> Classifier:
 @torch.enable_grad()
 def train(model: Classifier, data: ImageDataModule, device: torch.device, track: Track = untracked) -> Classifier:
     """Train by Adam with a one-cycle learning rate; returns ``model`` in evaluation mode."""
-    images, labels = data.image_set.train_images, data.image_set.train_labels
+    images = data.image_set.train
     batches = -(-len(images) // BATCH)
     epochs = max(EPOCHS, -(-STEPS // batches))
     optimizer = torch.optim.Adam(model.parameters())
@@ -120,7 +122,8 @@ def train(model: Classifier, data: ImageDataModule, device: torch.device, track:
     generator = rng.generator(rng.CLASSIFIER)
     orders = [torch.randperm(len(images), generator=generator) for _ in range(epochs)]
     for batch in track([batch for order in orders for batch in order.split(BATCH)], "classifier"):
-        x, y = data.scale(images[batch], drawn=True).to(device), labels[batch].to(device)
+        x, y = images[batch]
+        x, y = data.scale(x, drawn=True).to(device), y.to(device)
         loss = cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()
@@ -132,5 +135,5 @@ def train(model: Classifier, data: ImageDataModule, device: torch.device, track:
 def measure_accuracy(model: Classifier, data: ImageDataModule) -> float:
     """The share of the data set's test images that ``model`` classifies correctly."""
     images, labels = data.image_set.test_images, data.image_set.test_labels
-    _, log_p = model.describe(data.scale(images, drawn=True))
-    return float((log_p.argmax(1).cpu() == labels).float().mean())
+    found = [model.describe(data.scale(chunk, drawn=True))[1].argmax(1).cpu() for chunk in images.split(CHUNK)]
+    return float((torch.cat(found) == labels).float().mean())

@@ -25,8 +25,8 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
         raise InputError(f"samples are compared with at least {NEIGHBOURS + 1} test images, got {count}")
     judge, accuracy = classifier.obtain(data, evaluation.device, evaluation.cache, evaluation.track)
     generated = _generate(evaluation, labels)
-    train = data.image_set.train_images
-    other = data.scale(train[torch.randperm(len(train))[:count]], drawn=True)
+    train = data.image_set.train
+    other = data.scale(train[torch.randperm(len(train))[:count]][0], drawn=True)
     (features, _), (found, log_p), (reference, _) = (judge.describe(images) for images in (real, generated, other))
     precision, recall = precision_recall(features, found)
     entropy, confusion = label_entropies(log_p)

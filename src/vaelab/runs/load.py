@@ -81,3 +81,8 @@ def _read_data(directory: Path, data: ImageDataModule, there: dict) -> None:
         raise InputError(
             f"{directory} is a run on {there['name']}, of which there is none here (but {here['name']}): {REMEDY}"
         )
+    if there.get("content") != here.get("content"):
+        raise InputError(
+            f"{directory} is a run on other images of {there['name']} than those that are there now (content "
+            f"{there.get('content')} then, {here.get('content')} now): give back its images, or train anew"
+        )

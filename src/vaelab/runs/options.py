@@ -19,7 +19,7 @@ GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")
 # Options that change neither the weights nor a metric, whatever their values.
 INERT = ("name", "pictures.", "hydra.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk")
 # The same data or checkpoint may lie at two paths; whether they are the same is checked where they are read.
-COSMETIC = (*INERT, "ckpt", "data.root")
+COSMETIC = (*INERT, "ckpt", "data.root", "data.cache")
 # Options that change what is measured, and where a run is computed, but not what is trained.
 MEASURING = tuple(f"evaluation.{setting}" for setting in NAMES)
 PLACEMENT = ("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile")

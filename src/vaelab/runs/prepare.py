@@ -1,11 +1,13 @@
 """From a composed configuration to the objects of a run: all is made and checked before anything is written."""
 
+import logging
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from vaelab import hardware, rng
 from vaelab.checks import is_folder_name, number, one_of, shown, whole
@@ -24,6 +26,9 @@ from vaelab.runs.trainer_options import check_limits, check_trainer
 from vaelab.runs.trial import check_contracts, check_image_shape, check_labels
 from vaelab.training.module import VAEModule
 
+log = logging.getLogger(__name__)
+
+STARTING_PIXELS = 250_000_000  # of the images that a model starts from, 1 GB as floats, where they are in a file
 # Options of the evaluation that the test needs; a run of an older version may lack some of them.
 TESTING = ("nll_samples", "prior_samples", "chunk", "active_variance")
 
@@ -175,8 +180,18 @@ def start_model(run: Run, module: VAEModule, data: ImageDataModule) -> dict[str,
     with rng.fixed_noise(torch.device("cpu"), seed, rng.BEGIN), torch.no_grad():
         if run.ckpt is None:
             generator = rng.generator(seed, rng.BEGIN)
-            module.start_from_images(lambda: data.scale(train.images, drawn=module.model.is_solved), generator)
+            module.start_from_images(lambda: _starting_images(data, module.model.is_solved), generator)
         return check_contracts(module, data)
+
+
+def _starting_images(data: ImageDataModule, is_solved: bool) -> Tensor:
+    """The training images as models get them; of images in a file evenly spaced ones, as many as fit into memory."""
+    train = data.sets["train"]
+    step = 1 if train.file is None else -(-train.images.numel() // STARTING_PIXELS)
+    chosen = train.images if step == 1 else train[torch.arange(0, len(train), step)][0]
+    if step > 1 and is_solved:
+        log.warning(f"WARNING: the model is solved for {len(chosen):,} of the {len(train):,} training images")
+    return data.scale(chosen, drawn=is_solved)
 
 
 def compile_networks(module: VAEModule, mode: str | None) -> None:

@@ -14,7 +14,7 @@ from torch.distributions import Normal
 from torch.func import functional_call, vmap
 
 from vaelab import rng
-from vaelab.data.batches import Batches, IndexedImages
+from vaelab.data.batches import Batches
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
 from vaelab.models.distributions import factors
@@ -72,7 +72,7 @@ class Stack:
         if compile is not None:
             self._losses = torch.compile(self._losses, mode=compile)
         train = data.sets["train"]
-        self.images = IndexedImages(train.images.to(self.device), train.labels)
+        self.images = train.to(self.device)
         seeds = [module.config["data"]["seed"] for module in modules]
         self.batches = [Batches(self.images, data.batch_size, seed, device=self.device) for seed in seeds]
         self.steps = epochs * len(self.batches[0])
@@ -103,7 +103,7 @@ class Stack:
         losses = []
         for together in zip(*(batches.indices() for batches in self.batches), strict=True):
             indices = torch.stack(together)
-            x = self.data.scale(self.images.images.index_select(0, indices.flatten())).unflatten(0, indices.shape)
+            x = self.data.scale(self.images[indices.flatten()][0]).unflatten(0, indices.shape)
             losses.append(self.train_step(x, self._draw(generators, indices.shape[1])))
         return torch.cat(losses, 1).double().mean(1).tolist()
 
