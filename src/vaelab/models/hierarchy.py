@@ -19,8 +19,8 @@ class GaussianLayer(Piece):
     **Arguments**
         inputs: the size of a, or of a and h together.
         outputs: the size of b.
-        hidden: widths of the network; where it is not gated its activation is tanh.
-        gated, init: see `vaelab.models.layers.Style`.
+        style: of the network's hidden layers.
+        hidden: their widths.
         clamp: the smallest and the largest s; None for no such limits.
     """
 
@@ -28,15 +28,14 @@ class GaussianLayer(Piece):
         self,
         inputs: int,
         outputs: int,
+        style: Style,
         hidden: Sequence[int],
-        gated: bool = False,
-        init: str = "torch",
         clamp: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        style = Style("tanh", gated, init)
-        self.network = style.initialised(mlp([inputs, *check_widths("hidden", hidden), 2 * outputs], style))
-        self.clamp = None if clamp is None else interval("clamp", clamp)
+        widths = check_widths(f"{style.group}.hidden", hidden)
+        self.network = style.initialised(mlp([inputs, *widths, 2 * outputs], style))
+        self.clamp = None if clamp is None else interval(f"{style.group}.clamp", clamp)
 
     def forward(self, a: Tensor, context: Tensor | None = None) -> Independent:
         """``a`` ``(..., A)`` and ``context`` ``(..., H)`` -> batch ``(...)``, event ``(outputs,)``."""

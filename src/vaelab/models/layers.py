@@ -64,16 +64,18 @@ class Style:
         activation: after each hidden layer that is not gated.
         gated: hidden layers are `Gated`, and have no other activation.
         init: of the weights, see `initialised`.
+        group: whose options these are, for error messages.
     """
 
     activation: str = "relu"
     gated: bool = False
     init: str = "torch"
+    group: str = "network"
 
     def __post_init__(self) -> None:
-        one_of("network.activation", self.activation, ACTIVATIONS)
-        flag("network.gated", self.gated)
-        one_of("network.init", self.init, INITS)
+        one_of(f"{self.group}.activation", self.activation, ACTIVATIONS)
+        flag(f"{self.group}.gated", self.gated)
+        one_of(f"{self.group}.init", self.init, INITS)
 
     def hidden(self, layer: Callable[[], nn.Module]) -> list[nn.Module]:
         """A hidden layer, which ``layer`` makes, with what makes it nonlinear."""

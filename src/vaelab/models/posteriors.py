@@ -19,8 +19,8 @@ from vaelab.models.contracts import Network, Posterior
 from vaelab.models.distributions import Chain, PointMass, diagonal_normal, normal_from_outputs
 from vaelab.models.flows import Flow, MaskedAutoregressiveFlow
 from vaelab.models.hierarchy import GaussianLayer, layer_sizes
+from vaelab.models.layers import Style, check_widths
 from vaelab.models.layers import activation as activation_named
-from vaelab.models.layers import check_widths
 
 
 class GaussianPosterior(Posterior):
@@ -122,7 +122,7 @@ class ChainPosterior(Posterior):
         sees_x: whether the layer that is drawn second depends on x too, by an encoder of its own.
         context: the number of that encoder's outputs.
         hidden: widths of the network of the layer that is drawn second.
-        gated, init: of that network.
+        gated, init: of that network, whose activation is tanh where it is not gated.
         clamp: the smallest and the largest log variance in both; None for no such limits.
     """
 
@@ -151,7 +151,7 @@ class ChainPosterior(Posterior):
             network.encoder(whole("posterior.context", context)) if flag("posterior.sees_x", sees_x) else None
         )
         inputs = sizes[0] + (context if sees_x else 0)
-        self.second = GaussianLayer(inputs, sizes[1], hidden, gated, init, clamp)
+        self.second = GaussianLayer(inputs, sizes[1], Style("tanh", gated, init, "posterior"), hidden, clamp)
 
     def forward(self, x: Tensor) -> Chain:
         h = None if self.context is None else self.context(x).to(x.dtype)

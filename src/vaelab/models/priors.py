@@ -12,7 +12,7 @@ from vaelab.models.contracts import Posterior, Prior
 from vaelab.models.distributions import Chain, Mixture, diagonal_normal, unvalidated
 from vaelab.models.flows import Flow, MaskedAutoregressiveFlow
 from vaelab.models.hierarchy import GaussianLayer, layer_sizes
-from vaelab.models.layers import check_widths
+from vaelab.models.layers import Style, check_widths
 
 
 class StandardNormal(Prior):
@@ -118,7 +118,7 @@ class ChainPrior(Prior):
         bottom: the size of z₁; None for two thirds of ``latent``.
         hidden: widths of the network of p(z₁|z₂).
         top: makes p(z₂); called with ``latent``, the size of z₂.
-        gated, init: of the network of p(z₁|z₂).
+        gated, init: of the network of p(z₁|z₂), whose activation is tanh where it is not gated.
         clamp: the smallest and the largest log variance of p(z₁|z₂); None for no such limits.
 
     **Raises**
@@ -141,7 +141,7 @@ class ChainPrior(Prior):
         self.top = top(latent=upper)
         if self.top.is_discrete:
             raise InputError(f"prior.top must be a prior of continuous latents, got {type(self.top).__name__}")
-        self.below = GaussianLayer(upper, lower, hidden, gated, init, clamp)
+        self.below = GaussianLayer(upper, lower, Style("tanh", gated, init, "prior"), hidden, clamp)
 
     def images(self) -> Tensor | None:
         return self.top.images()
