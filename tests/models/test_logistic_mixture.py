@@ -119,9 +119,11 @@ def reference(x: np.ndarray, outputs: np.ndarray, components: int) -> float:
         centres[2] += coefficients[m, 1] * x[0] + coefficients[m, 2] * x[1]
         for c in range(3):
             inverse = np.exp(-max(log_scales[m, c], -7.0))
-            upper = expit(inverse * (x[c] - centres[c] + 1 / 255)) if x[c] < 0.999 else 1.0
-            lower = expit(inverse * (x[c] - centres[c] - 1 / 255)) if x[c] > -0.999 else 0.0
-            log_p[m] += np.log(upper - lower)
+            upper = inverse * (x[c] - centres[c] + 1 / 255) if x[c] < 0.999 else np.inf
+            lower = inverse * (x[c] - centres[c] - 1 / 255) if x[c] > -0.999 else -np.inf
+            if upper + lower > 0:  # in the lower tail the difference keeps its digits
+                upper, lower = -lower, -upper
+            log_p[m] += np.log(expit(upper) - expit(lower))
     return float(logsumexp(log_p))
 
 
