@@ -221,7 +221,7 @@ class LogisticMixtureLikelihood(Likelihood):
         network: builds the decoder. Its outputs for each pixel are M logits, then M C locations, M C logarithms of
             scales and M C (C-1)/2 slopes, as in the reference, in units in which x goes from -1 to 1. Outputs come in
             multiples of C, and up to C - 1 of them are unused. Where they are 0, as they nearly are at the start, the
-            components are spread evenly over the levels; if all began alike, the posterior would collapse.
+            components are spread evenly over the levels; with equal ones the latents are used later.
         latent: D.
         image: the shape ``(C, H, W)``.
         components: M.
