@@ -21,7 +21,7 @@ FILES = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
-OWN = "for images of your own take data.checksums=null"
+OWN = "for images of your own in this format take data.checksums=null, for image files data=folder"
 # Nothing advises to delete a file: it may be the only copy of somebody's own images.
 AGAIN = "for the official file move this one to another place, and the next run downloads it"
 
