@@ -4,9 +4,10 @@
     python scripts/evaluate.py outputs/runs/two nll_samples=500 samples=false amortization=true
 
 The parts are likelihood (nll by importance sampling), latents, aggregate (mutual information, marginal KL and total
-correlation), probes (classifiers of the latents), samples (against test images, in the features of a classifier that is
-trained once and kept) and amortization (what the encoder loses). A part that results.json holds already, computed with
-the same settings, is not computed again, unless recompute=true. A part that failed is tried again.
+correlation), probes (classifiers of the latents), disentanglement (MIG, SAP, DCI and FactorVAE score of images with
+known factors), samples (against test images, in the features of a classifier that is trained once and kept) and
+amortization (what the encoder loses). A part that results.json holds already, computed with the same settings, is not
+computed again, unless recompute=true. A part that failed is tried again.
 """
 
 import dataclasses

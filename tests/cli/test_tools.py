@@ -68,7 +68,7 @@ def test_an_evaluation_is_printed_and_kept_and_not_done_twice(tool, copied, monk
     wrong, out = tool("evaluate", copied, *FEW)
     assert wrong is None
     kept = read_results(copied)["evaluation"]
-    assert set(kept) == {"likelihood", "latents", "aggregate", "probes"}
+    assert set(kept) == {"likelihood", "latents", "aggregate", "probes", "disentanglement"}
     for part in kept:
         assert f"\n{part}" in f"\n{out}"
     assert f"{kept['likelihood']['nll']:.4f}" in out

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from compositions import module_of
-from evaluations import QUICK, evaluation, read_data
+from evaluations import QUICK, evaluation, evaluation_of_shapes, read_data
 from lightning import Trainer
 
 from vaelab.evaluation.bounds import bits_per_dimension
@@ -64,6 +64,7 @@ def test_the_catalogue_has_every_number_of_an_evaluation_and_no_other(classifier
     evaluations = [evaluation(*overrides, classifiers=classifiers) for overrides in MODELS]
     evaluations.append(evaluation(settings=IN_BFLOAT16, classifiers=classifiers))
     stored = set().union(*(numbers(evaluate(part, evaluated)) for evaluated in evaluations for part in PARTS))
+    stored |= numbers(evaluate("disentanglement", evaluation_of_shapes()))
     assert stored <= set(METRICS)
     assert set(METRICS) - stored - set(TEST_METRICS) == SWEEP_ALONE
 

@@ -381,3 +381,20 @@ def test_ctrl_c_before_the_first_job_is_one_line(command, monkeypatch):
     monkeypatch.setattr("hydra._internal.hydra.Hydra.multirun", interrupt)
     status, _, err = command(*SWEEP)
     assert (status, err) == (1, "error: interrupted; the same command goes on with the sweep\n")
+
+
+def test_a_sweep_on_shapes_ends_in_a_table_of_mig_beside_the_elbo(command, tmp_path):
+    words = (
+        "-m", "data=shapes", "data.size=8", "data.number=300", "data.val=0", "loss=tc,elbo", "beta.weight=1,4",
+        "latent=2", "network.hidden=[8]", "epochs=1", "evaluation.parts=[disentanglement]", "evaluation.nll_samples=0",
+        "pictures.every=null", "accelerator=cpu", "name=s",
+    )  # fmt: skip
+    status, out, err = command(*words)
+    assert (status, err) == (0, ""), out
+    sweep = tmp_path / "outputs" / "sweeps" / "s"
+    rows = table(sweep)
+    assert sorted((row["loss"], row["beta.weight"]) for row in rows) == [
+        ("elbo", "1"), ("elbo", "4"), ("tc", "1"), ("tc", "4")
+    ]  # fmt: skip
+    assert all(0 <= float(row["test_mig"]) <= 1 and float(row["test_elbo"]) < 0 for row in rows)
+    assert "| beta.weight | loss | elbo | mig | sap | dci_disentanglement |" in (sweep / "sweep.md").read_text()

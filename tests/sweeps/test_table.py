@@ -94,6 +94,18 @@ def test_configurations_whose_difference_is_not_significant_are_marked(tmp_path)
     assert "102.00 ± 2.83" in text
 
 
+def test_a_table_has_the_metrics_of_disentanglement_beside_the_elbo(tmp_path):
+    for latent, gap in {2: 0.25, 3: 0.125}.items():
+        part = {"mig": gap, "sap": 0.5, "factor_accuracy": [1.0, 0.5]}
+        synthetic.write(tmp_path, {"latent": latent}, evaluation={"disentanglement": part})
+    synthetic.write(tmp_path, {"latent": 4}, evaluation={"disentanglement": {"lacking": "no factors"}})
+    report([tmp_path], tmp_path, with_plots=False)
+    header = next(line for line in (tmp_path / "sweep.md").read_text().splitlines() if line.startswith("| latent"))
+    assert header.startswith("| latent | elbo | mig | sap | rate |")
+    assert "| 0.250 | 0.500 |" in (tmp_path / "sweep.md").read_text()
+    assert [row["test_mig"] for row in rows_of(tmp_path / "sweep.csv")] == ["0.25", "0.125", ""]
+
+
 def test_the_pareto_front_is_what_nothing_beats():
     generator = np.random.default_rng(0)
     configurations = pd.DataFrame(generator.uniform(size=(200, 2)), columns=["rate", "distortion"])

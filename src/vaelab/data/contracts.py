@@ -1,4 +1,4 @@
-"""What a data module reads: the images of a set and their labels."""
+"""What a data module reads: the images of a set, their labels and, where they are known, their factors."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ class ImageSet:
         train_factors, test_factors: the factors that the images were made of, int64 ``(N, F)``, each from 0; None where
             they are not known.
         train_file, test_file: the files that the images are in, mapped into memory; None where they are in memory.
+        factor_names: F names; empty where the factors have none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ImageSet:
     test_factors: Tensor | None = None
     train_file: MappedFile | None = None
     test_file: MappedFile | None = None
+    factor_names: tuple[str, ...] = ()
 
     @property
     def train(self) -> IndexedImages:
@@ -48,6 +50,7 @@ def check_image_set(reader: str, images: ImageSet) -> None:
     train, test = (tuple(tensor.shape[1:]) for tensor in (images.train_images, images.test_images))
     if train != test:
         raise InputError(f"{reader} must return images of one shape, got {train} for training and {test} for the test")
+    _check_factors(reader, images)
 
 
 def keep_classes(images: ImageSet, classes: list[int] | None) -> ImageSet:
@@ -74,7 +77,7 @@ def keep_classes(images: ImageSet, classes: list[int] | None) -> ImageSet:
         train_images, images.train_labels[train], test_images, images.test_labels[test],
         None if images.train_factors is None else images.train_factors[train],
         None if images.test_factors is None else images.test_factors[test],
-        train_file, test_file,
+        train_file, test_file, images.factor_names,
     )  # fmt: skip
 
 
@@ -96,6 +99,21 @@ def _check_part(reader: str, part: str, images: Tensor, labels: Tensor) -> None:
         )
     if int(labels.min()) < 0:
         raise InputError(f"{reader} must return {part}_labels of at least 0, got {int(labels.min())}")
+
+
+def _check_factors(reader: str, images: ImageSet) -> None:
+    if images.train_factors is None and images.test_factors is None:
+        return
+    for part in ("train", "test"):
+        factors, count = getattr(images, f"{part}_factors"), len(getattr(images, f"{part}_images"))
+        number = len(images.factor_names) or ("F" if factors is None or factors.dim() < 2 else factors.shape[1])
+        if factors is None or factors.dtype != torch.int64 or factors.shape != (count, number):
+            raise InputError(
+                f"{reader} must return {part}_factors as int64 ({count}, {number}), a row for each image and a column "
+                f"for each factor, got {'None' if factors is None else _describe(factors)}"
+            )
+        if factors.numel() and int(factors.min()) < 0:
+            raise InputError(f"{reader} must return {part}_factors of at least 0, got {int(factors.min())}")
 
 
 def _describe(tensor: Tensor) -> str:

@@ -19,7 +19,7 @@ from vaelab.errors import InputError
 from vaelab.models.covariance import Spectrum, is_exact, leading_spectrum
 
 REMEDY = "point data.root (or $VAELAB_DATA) at a folder that holds it"  # what to do where an image set is missing
-SPECTRUM_IMAGES = 10_000  # training images whose covariance is estimated, at most, where it is not exact
+SPECTRUM_IMAGES = 5_000  # training images whose covariance is estimated, at most, where it is not exact
 Option = Any  # the value of an option, which Hydra passes untyped; ``ImageDataModule.__init__`` checks it
 
 
@@ -104,6 +104,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.binarize = one_of("data.binarize", binarize, BINARIZE)
         self.seed = whole("data.seed", seed, 0)
         self.sets: dict[str, IndexedImages] = {}
+        self._factors: tuple[Tensor | None, Tensor | None] = (None, None)
         self._spectra: dict[int, Spectrum] = {}
 
     @abstractmethod
@@ -165,7 +166,8 @@ class ImageDataModule(LightningDataModule, ABC):
         self.image_set = full_range(images)
         self.name = self.image_set.name
         self._check_shape(list(self.image_set.train_images.shape[1:]))
-        self.sets = self._split(keep_classes(self.image_set, self.classes))
+        kept = keep_classes(self.image_set, self.classes)
+        self.sets, self._factors = self._split(kept), (kept.train_factors, kept.test_factors)
         self._binarize_once()
 
     def _check_shape(self, found: list[int]) -> None:
@@ -204,6 +206,13 @@ class ImageDataModule(LightningDataModule, ABC):
         sizes = {which: len(images) for which, images in self.sets.items()}
         classes = {} if self.classes is None else {"classes": self.classes}
         return {"name": self.name, **classes, **sizes, "binarize": self.binarize, "batch_size": self.batch_size}
+
+    def factors(self, which: str) -> Tensor | None:
+        """The factors int64 ``(N, F)`` of the images in ``sets[which]``; None where they are unknown."""
+        (train, test), count = self._factors, len(self.sets[which])
+        if train is None or test is None:
+            return None
+        return train[len(train) - count :] if which == "val" else (test if which == "test" else train)[:count]
 
     def spectrum(self, count: int) -> Spectrum:
         """The ``count`` largest eigenvalues of the covariance of the training images; a second call takes no time.

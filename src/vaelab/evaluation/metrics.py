@@ -6,6 +6,8 @@ The table at the end of a run, `scripts/evaluate.py`, sweeps, plots, TensorBoard
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+SHARE = "0 to 1"  # the unit of scores between these two
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -35,7 +37,7 @@ class Metric:
     @property
     def digits(self) -> int:
         """After the point in tables; a bit per value of an image is as much as thousands of nats per image."""
-        return {"latents": 1, "bits": 4}.get(self.unit, 2)
+        return {"latents": 1, "bits": 4, SHARE: 3}.get(self.unit, 2)
 
     @property
     def title(self) -> str:
@@ -70,7 +72,19 @@ _TEST = (
 _SWEEP = (
     Metric("used_units", "latents", "latents whose KL term is above 0.05 nats"),
     Metric("linear_kept", "latents", "latents that probabilistic PCA would use at the same beta"),
-)
+    Metric("mig", SHARE, "mutual information gap (I(z_1; v) - I(z_2; v)) / H(v), of the two latents that say most about "
+           "a factor v, mean over factors", "higher"),
+    Metric("sap", SHARE, "separated attribute predictability: accuracies of the two latents that predict a factor "
+           "best, their difference, mean over factors", "higher"),
+    Metric("dci_disentanglement", SHARE, "1 where each latent is important for one factor only, 0 where for all alike",
+           "higher"),
+    Metric("dci_completeness", SHARE, "1 where one latent predicts a factor, 0 where all are needed alike, mean over "
+           "factors", "higher"),
+    Metric("dci_informativeness", SHARE, "test accuracy of forests that predict the factors from all latents, mean "
+           "over factors", "higher"),
+    Metric("factor_vae_score", SHARE, "accuracy with which the latent that varies least tells which factor is fixed",
+           "higher"),
+)  # fmt: skip
 _EVALUATION = (
     Metric("images", "", "test images that the means are over"),
     Metric("time_s", "s", "time that the part took"),
@@ -92,7 +106,8 @@ _EVALUATION = (
     Metric("knn_probe", "", "test accuracy of a nearest-neighbour classifier of the posterior means", "higher"),
     Metric("mutual_information_gap", "", "(I(z_1; y) - I(z_2; y)) / H(y), of the two latents that say most about the "
            "label", "higher"),
-    Metric("train_images", "", "training images of the probes"),
+    Metric("train_images", "", "training images that classifiers of the latents are fitted to"),
+    Metric("factor_accuracy", "", "test accuracy of a random forest that predicts each factor from all latents"),
     Metric("frechet_distance", "", "distance of samples from test images, in a classifier's features", "lower"),
     Metric("frechet_distance_of_training_images", "", "the same distance of training images, for comparison"),
     Metric("precision", "", "share of samples that lie near test images", "higher"),
@@ -119,8 +134,12 @@ TEST_METRICS = tuple(metric.name for metric in _TEST)
 # What configurations of a sweep are ranked by.
 RANKED = ("nll", "elbo", "mse")
 # What tables and heat maps of a sweep show, where a configuration has it.
+DISENTANGLEMENT = (
+    "mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness", "factor_vae_score"
+)  # fmt: skip
 SWEEP_METRICS = (
-    "elbo", "rate", "distortion", "nll", "bits_per_dim", "mse", "active_units", "used_units", "linear_kept",
+    "elbo", *DISENTANGLEMENT, "rate", "distortion", "nll", "bits_per_dim", "mse", "active_units", "used_units",
+    "linear_kept",
 )  # fmt: skip
 # The training's curves, in the order in which they are drawn.
 CURVES = ("elbo", "rate", "distortion", "loss")

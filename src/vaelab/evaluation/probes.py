@@ -2,20 +2,18 @@
 
 import warnings
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import mutual_info_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from vaelab.errors import InputError
+from vaelab.evaluation.disentanglement import mutual_information_gap
 from vaelab.evaluation.evaluated_model import Evaluation
 
 NEIGHBOURS = 5
-BINS = 20  # per latent, as in Locatello et al. (2019)
 
 
 def measure(evaluation: Evaluation) -> dict[str, object]:
@@ -47,23 +45,3 @@ def accuracies(latents: Tensor, labels: Tensor, test_latents: Tensor, test_label
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the accuracy has settled by then
         return {name: float(probe.fit(x, y).score(test_x, test_y)) for name, probe in probes.items()}
-
-
-def mutual_information_gap(latents: Tensor, labels: Tensor) -> float:
-    """(I(z_1; v) - I(z_2; v)) / H(v), averaged over factors v; z_1 and z_2 have the most information about v.
-
-    **References**
-        Isolating Sources of Disentanglement in Variational Autoencoders (Chen et al., 2018), section 4.1.
-        Challenging Common Assumptions in the Unsupervised Learning of Disentangled Representations (Locatello et al.,
-        2019), for latents in ``BINS`` equal bins.
-
-    **Arguments**
-        latents: posterior means ``(N, D)``, D at least 2.
-        labels: the factors, whole numbers ``(N, F)``; an MNIST-like data set has one.
-    """
-    binned = [np.digitize(z, np.histogram_bin_edges(z, BINS)[1:-1]) for z in latents.cpu().double().numpy().T]
-    gaps = []
-    for factor in labels.cpu().numpy().T:
-        second, first = np.sort([mutual_info_score(z, factor) for z in binned])[-2:]
-        gaps.append((first - second) / mutual_info_score(factor, factor))
-    return float(np.mean(gaps))

@@ -1,4 +1,4 @@
-"""All parts of an evaluation: likelihood, latents, aggregate posterior, probes, samples, amortization.
+"""All parts of an evaluation: likelihood, latents, aggregate posterior, probes, disentanglement, samples, amortization.
 
 Each part is a dictionary of plain values, stored in results.json under ``evaluation``. All parts are over test images,
 at β = 1. `vaelab.evaluation.metrics` says what each number means.
@@ -13,7 +13,7 @@ import torch
 
 from vaelab import rng
 from vaelab.errors import InputError, one_line
-from vaelab.evaluation import aggregate, amortization, latents, likelihood, probes, sample_quality
+from vaelab.evaluation import aggregate, amortization, disentanglement, latents, likelihood, probes, sample_quality
 from vaelab.evaluation.evaluated_model import EvaluatedModel, Evaluation
 from vaelab.evaluation.settings import Settings
 
@@ -58,9 +58,21 @@ def _needs_labels(evaluation: Evaluation) -> str | None:
     return None if (labels != labels[0]).any() else "the training images have no labels, or all have the same"
 
 
+def _needs_encoder_without_labels(evaluation: Evaluation) -> str | None:
+    return None if evaluation.model.classes is None else "the encoder gets the label as an input"
+
+
 def _needs_labels_unknown_to_the_encoder(evaluation: Evaluation) -> str | None:
-    is_possible = evaluation.model.classes is None
-    return _needs_labels(evaluation) or (None if is_possible else "the encoder gets the label as an input")
+    return _needs_labels(evaluation) or _needs_encoder_without_labels(evaluation)
+
+
+def _needs_factors(evaluation: Evaluation) -> str | None:
+    is_possible = evaluation.data.image_set.train_factors is not None
+    return None if is_possible else "the images have no known factors, as those of data=shapes and data=dsprites have"
+
+
+def _needs_factors_unknown_to_the_encoder(evaluation: Evaluation) -> str | None:
+    return _needs_factors(evaluation) or _needs_encoder_without_labels(evaluation)
 
 
 PARTS: Mapping[str, EvaluationPart] = {
@@ -68,6 +80,9 @@ PARTS: Mapping[str, EvaluationPart] = {
     "latents": EvaluationPart(latents.measure, ("active_variance",), _needs_continuous_latents),
     "aggregate": EvaluationPart(aggregate.measure, ("aggregate_images",), _needs_continuous_latents),
     "probes": EvaluationPart(probes.measure, ("probe_images",), _needs_labels_unknown_to_the_encoder),
+    "disentanglement": EvaluationPart(
+        disentanglement.measure, ("probe_images", "active_variance"), _needs_factors_unknown_to_the_encoder
+    ),
     "samples": EvaluationPart(sample_quality.measure, ("generated",), _needs_labels),
     "amortization": EvaluationPart(
         amortization.measure,

@@ -13,7 +13,7 @@ Scale = Callable[[Tensor], Tensor]
 ROUNDING = 1e-10  # smaller eigenvalues, relative to the largest one, are rounding errors
 PRODUCT_ROUNDING = 1e-6  # smaller sums of eigenvalues, relative to that of all, are rounding errors of float32 products
 CHUNK = 10_000  # images at a time, so that there is no scaled copy of all images
-CHUNK_NUMBERS = 20_000_000  # pixels at a time, at most
+CHUNK_NUMBERS = 4_000_000  # pixels at a time, at most
 EXACT_PIXELS = 1_024  # up to so many, the whole covariance takes about a second
 # Of the block Krylov method: vectors in a block beyond those that are wanted, and passes over the images. It ends where
 # no eigenvalue changes by more than TOLERANCE, relatively; the eigenvalues are then accurate to far less than that.

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from vaelab.errors import InputError
-from vaelab.evaluation.metrics import METRICS
+from vaelab.evaluation.metrics import DISENTANGLEMENT, METRICS
 from vaelab.locks import is_locked
 from vaelab.runs.directory import COMPOSED, LOCK, OVERRIDES
 from vaelab.runs.migrate import migrate
@@ -97,12 +97,13 @@ class Job:
 
     def metrics(self) -> dict[str, object]:
         """The metrics on the test images, without those whose definition has changed since."""
-        latents = self.results.get("evaluation", {}).get("latents", {})
-        found = dict(self.results.get("test", {}))
+        evaluation, found = self.results.get("evaluation", {}), dict(self.results.get("test", {}))
+        latents, disentanglement = (evaluation.get(part, {}) for part in ("latents", "disentanglement"))
         if "kl_per_latent" in latents:
             found["used_units"] = sum(kl > USED for kl in latents["kl_per_latent"])
         if "linear_kept" in latents:
             found["linear_kept"] = latents["linear_kept"]
+        found |= {name: disentanglement[name] for name in DISENTANGLEMENT if name in disentanglement}
         return {name: value for name, value in found.items() if is_comparable(name, self.version)}
 
 
