@@ -3,17 +3,28 @@
 import gzip
 import hashlib
 import os
+import re
+import shlex
 import shutil
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from bombs import Bomb
+from compositions import composed
 from conftest import SMALL, train
+from hydra._internal.hydra import Hydra
 from idx_files import FILES, SIZES, idx
 from torchvision.datasets import MNIST
+from wrong_commands import PIECES, ROWS
+
+from vaelab.cli.overrides import CommandLine
+from vaelab.runs.prepare import check_options
+from vaelab.runs.results import read_results
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
@@ -24,148 +35,88 @@ def tree(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-# arguments, and what the line must contain: the value, and what was expected or is to be typed instead
-COMMANDS = [
-    (["latnt=3"], ["no option 'latnt'", "did you mean 'latent'"]),
-    (["beta.wieght=3"], ["no option 'beta.wieght'", "did you mean 'beta.weight'"]),
-    (["optimzer.lr=1"], ["no option 'optimzer.lr'", "did you mean 'optimizer.lr'"]),
-    (["model=vea"], ["model=vea", "noisy_ae, pca, vae"]),
-    (["accelerator=cuda"], ["accelerator=cuda", "ddp_cpu", "gpu"]),
-    (["experiment=seed/gan"], ["experiment=seed/gan", "seed/ae, seed/deep_ae"]),
-    (["latent"], ["cannot read 'latent'", "option=value"]),
-    (["latent=[2"], ["latent=[2"]),
-    (["latent=0"], ["latent must be a whole number of at least 1", "0"]),
-    (["latent=-3"], ["latent must be a whole number of at least 1", "-3"]),
-    (["latent=abc"], ["latent must be a whole number of at least 1", "'abc'"]),
-    (["latent=2.5"], ["latent must be a whole number of at least 1", "2.5"]),
-    (["latent=2,5"], ["latent=2,5"]),  # a sweep without -m
-    (["epochs=0"], ["epochs must be a whole number of at least 1", "0"]),
-    (["seed=-1"], ["seed must be a whole number of at least 0", "-1"]),
-    (["beta.weight=-1"], ["beta.weight must be a finite number of at least 0", "-1"]),
-    (["beta.weight=nan"], ["beta.weight must be a finite number of at least 0", "nan"]),
-    (["beta.weight=high"], ["beta.weight must be a finite number of at least 0", "'high'"]),
-    (["beta=linear", "beta.warmup=soon"], ["beta.warmup must be a number", '"10 epochs"', "'soon'"]),
-    (["network.init=xavier"], ["network.init must be one of torch, he, glorot", "'xavier'"]),
-    (["posterior.clamp=[2,-6]"], ["posterior.clamp must be two numbers [low,high]", "[2, -6]"]),
-    (["loss.kl=exact"], ["loss.kl must be one of closed, sampled", "'exact'"]),
-    (["likelihood.output_bias=median"], ["likelihood.output_bias must be one of network, mean", "'median'"]),
-    (["model=pca", "network.hidden=[]", "likelihood.output_bias=mean"], ["ProbabilisticPCA", "output_bias=mean out"]),
-    (["model=mixture", "network.hidden=[]", "likelihood.output_bias=mean"], ["MixtureModel", "output_bias=mean out"]),
-    (["model=hvae", "bottom=3", "prior@prior.top=vamp"], ["needs the density q(z2|x)", "posterior.first=top"]),
-    (["prior=chain", "prior@prior.top=vamp"], ["VampPrior has 1 latents", "posterior=chain"]),
-    (["prior=chain", "prior.clamp=2"], ["prior.clamp must be two numbers [low,high]", "2"]),
-    (["prior=chain", "prior.init=xavier"], ["prior.init must be one of torch, he, glorot", "'xavier'"]),
-    (["posterior=chain", "posterior.gated=1"], ["posterior.gated must be true or false", "1"]),
-    (["posterior=chain", "posterior.hidden=5"], ["posterior.hidden must be a list of widths", "5"]),
-    (["posterior=chain", "posterior.first=middle"], ["posterior.first must be one of bottom, top", "'middle'"]),
-    (["prior=vamp", "prior.start=zeros"], ["prior.start must be one of images, random", "'zeros'"]),
-    (["beta=linear", "beta.warmup=-0.5"], ["beta.warmup must be a finite number of at least 0", "-0.5"]),
-    (["network.hidden=400"], ["network.hidden must be a list of widths", "400"]),
-    (["network.hidden=[400,0]"], ["network.hidden", "at least 1", "0"]),
-    (["network.activation=rleu"], ["network.activation must be one of", "relu", "'rleu'"]),
-    (["+network.depth=3"], ["network has no option 'depth'", "leave network.depth out"]),
-    (["likelihood=gaussian", "likelihood.sigma=0"], ["likelihood.sigma must be a finite number above 0", "0"]),
-    (["likelihood=gaussian", "likelihood.learnt=perhaps"], ["likelihood.learnt must be true or false", "'perhaps'"]),
-    (["posterior=dirac"], ["needs a posterior with a density", "posterior=gaussian or loss=reconstruction"]),
-    (["optimizer.lr=-1"], ["-1"]),
-    (["optimizer.lr=fast"], ["fast"]),
-    (["+optimizer.speed=3"], ["optimizer has no option 'speed'", "leave optimizer.speed out"]),
-    (["data.binarize=yes"], ["data.binarize must be one of none, threshold, static, dynamic"]),
-    (["data.binarize=sttic"], ["data.binarize must be one of none, threshold, static, dynamic", "'sttic'"]),
-    (["data.batch_size=0"], ["data.batch_size must be a whole number of at least 1", "0"]),
-    (["data.batch_size=600"], ["data.batch_size=600 is larger than the 512 training images"]),
-    (["data.val=4000"], ["data.val=4000", "4000", "smaller"]),
-    (["evaluation.nll_samples=-1"], ["evaluation.nll_samples must be a whole number of at least 0", "-1"]),
-    (["evaluation.checkpoint=bset"], ["evaluation.checkpoint must be one of best, last", "'bset'"]),
-    (["evaluation.parts=latents"], ["evaluation.parts must be a list", "[latents, aggregate]", "'latents'"]),
-    (["evaluation.parts=[latent]"], ["evaluation.parts must be one of likelihood, latents", "'latent'"]),
-    (["evaluation.aggregate_images=1"], ["evaluation.aggregate_images", "at least 2", "1"]),
-    (["evaluation.active_variance=-1"], ["evaluation.active_variance", "at least 0", "-1"]),
-    (["evaluation.chunk=0"], ["evaluation.chunk must be a whole number of at least 1", "0"]),
-    (["pictures.projection=pcb"], ["pictures.projection must be one of pca, tsne, umap", "'pcb'"]),
-    (["pictures.projector=perhaps"], ["pictures.projector must be true or false", "'perhaps'"]),
-    (["pictures.every=0"], ["pictures.every must be a whole number of at least 1", "0"]),
-    (["trainer.precision=8"], ["trainer.precision must be one of auto", "8"]),
-    (["accelerator=ddp_cpu", "+trainer.speed=3"], ["speed"]),
-    (["trainer.log_every_n_steps=0"], ["trainer.log_every_n_steps must be a whole number of at least 1", "0"]),
-    (["trainer.check_val_every_n_epoch=0"], ["trainer.check_val_every_n_epoch", "0"]),
-    (["trainer.max_epoch=3"], ["no option 'trainer.max_epoch'", "trainer.max_epochs"]),
-    (["+trainer.speed=3"], ["speed"]),
-    (["+trainer.fast_dev_run=true"], ["fast_dev_run", "take trainer=debug"]),
-    (["trainer.devices=0"], ["trainer.devices must be a whole number of at least 1", "0"]),
-    (["accelerator=ddp_cpu", "data.batch_size=63"], ["data.batch_size=63", "2 processes"]),
-    (["accelerator=ddp_cpu", "data.eval_batch_size=1"], ["2 processes share a batch of 1"]),
-    (["name=a/b"], ["name must be the plain name of a folder", "'a/b'"]),
-    (["name=''"], ["name must be the plain name of a folder", "''"]),
-    (["likelihood=gaussian", "likelihood.learnt=pixel"], ["likelihood.learnt must be true or false, or per_pixel"]),
-    (["posterior=none"], ["posterior=none", "posterior=gaussian"]),
-    (["prior=categorical"], ["prior=categorical", "model=mixture", "prior=normal"]),
-    (["posterior=dirac", "loss=iwae"], ["needs a posterior with a density", "posterior=gaussian"]),
-    (["posterior=flow", "loss=tc"], ["FlowPosterior has none", "posterior=gaussian or loss=elbo"]),
-    (["prior=vamp", "loss=reconstruction"], ["VampPrior is learnt", "prior=normal or loss=elbo"]),
-    (["prior=mixture", "loss.free_bits=0.5"], ["loss.free_bits=0.5", "prior=normal"]),
-    (["loss=iwae", "loss.samples=0"], ["loss.samples must be a whole number of at least 1", "0"]),
-    (["loss=capacity", "loss.warmup=2"], ["loss.warmup is a share of the training, from 0 to 1", "2"]),
-    (["posterior=chain", "latent=1"], ["at least 2 latents", "latent=1"]),
-    (["model=hvae", "bottom=40"], ["bottom=40", "latent=4"]),
-    (["model=noisy_ae", "latent=1"], ["take latent=2 or more"]),
-    (["model=pca"], ["PCA is linear", "network.hidden=[]"]),
-    (["model=pca", "network.hidden=[]", "latent=784"], ["latent must be below 784", "784"]),
-    (["model=pca", "network.hidden=[]", "latent=511"], ["more than 512 training images", "512"]),
-    (["model=pca", "network.hidden=[]", "posterior=noisy"], ["posterior=gaussian", "NoisyPosterior"]),
-    (["model=pca", "network.hidden=[]", "prior=vamp"], ["prior=normal", "VampPrior"]),
-    (["model=pca", "network.hidden=[]", "likelihood=laplace"], ["likelihood=gaussian", "LaplaceLikelihood"]),
-    (
-        ["model=pca", "network.hidden=[]", "likelihood.mean=sigmoid"],
-        ["without options of likelihood"],
-    ),
-    (["model=mixture", "network.hidden=[]", "likelihood=laplace"], ["LaplaceLikelihood", "likelihood=bernoulli"]),
-    (["model=hvae", "latent=2", "bottom=2"], ["bottom=2", "latent=2"]),
-    (["model=pca", "network.hidden=[]", "likelihood=bernoulli"], ["no option 'mean'", "leave likelihood.mean out"]),
-    (["prior=vamp", "prior.image=[1,14,14]", "prior.components=4"], ["prior.image=[1, 14, 14]", "[1, 28, 28]"]),
-    (["model=mixture", "network=mlp"], ["network=linear"]),
-    (["model=mixture", "network.hidden=[]", "prior=normal"], ["prior=categorical"]),
-    (["model=mixture", "network.hidden=[]", "latent=600"], ["600 components", "components=512"]),
-    (["model=mixture", "network.hidden=[]", "loss=tc"], ["posterior=gaussian or loss=elbo"]),
-    (["componants=3"], ["no option 'componants'", "did you mean 'components'"]),
-    (["model=cvae", "model.classes=4"], ["model.classes=4 does not fit mnist5k", "model.classes=10"]),
-    (["network=conv", "network.channels=[8,8,8,8,8,8]"], ["network.channels=[8, 8, 8, 8, 8, 8]", "28 x 28", "take 5"]),
-    (["network=resnet", "network.channels=[12]"], ["multiples of 8", "12"]),
-    (["data.shape=[1,14,14]"], ["data.shape=[1,14,14]", "mnist5k", "take data.shape=[1,28,28]"]),
-    (["data.shape=28"], ["data.shape must be three whole numbers [C,H,W]", "28"]),
-    (["data.shape=[1,0,28]"], ["data.shape must be three whole numbers", "[1, 0, 28]"]),
-    (["data.shape=null"], ["data.shape is missing", "data.shape=[3,64,64]"]),
-    (["network.image=[1,14,14]"], ["network.image=[1, 14, 14]", "mnist5k", "network.image=[1, 28, 28]"]),
-    (["model=cvae", "model.image=[1,14,14]"], ["model.image=[1, 14, 14]", "model.image=[1, 28, 28]"]),
-    (["beta=cyclical", "beta.warmup=0.5"], ["beta.warmup=0.5 does not fit 4 times", "0.25"]),
-    (["evaluation.ema=1"], ["evaluation.ema must be below 1", "0.999"]),
-    (["evaluation.ema=-0.1"], ["evaluation.ema must be a finite number of at least 0", "-0.1"]),
-    (["data=folder"], ["data.size is missing", "data.size=64"]),
-    (["data=folder", "data.size=8"], ["data.root is missing", "data.root=photos"]),
-    (["data=folder", "data.root=nowhere", "data.size=8"], ["data.root=nowhere is no folder"]),
-    (["data=folder", "data.root=/", "data.size=big"], ["data.size must be a whole number", "'big'"]),
-    (["data=folder", "data.root=/", "data.size=8", "data.channels=4"], ["data.channels must be 1 (grey) or 3", "4"]),
-    (["data=arrays"], ["data.root is missing", "data.root=images.npz"]),
-    (["data=arrays", "data.root=nowhere.npz"], ["data.root=nowhere.npz is no file", "data=folder"]),
-    (["data=kmnist", "data.fallback=true"], ["data.fallback=true", "no fallback for KMNIST", "data.fallback=false"]),
-    (["data=emnist", "data.split=capitals"], ["data.split must be one of byclass", "'capitals'"]),
-    (["ckpt=nowhere/last.ckpt"], ["ckpt=nowhere/last.ckpt: no such file"]),
-    (["ckpt=."], ["ckpt=.: no such file"]),
-]
+@pytest.fixture
+def fast(monkeypatch) -> None:
+    """Hydra composes once, and not twice: it does so first to read hydra.mode, which no command here sets."""
+    monkeypatch.setattr(Hydra, "get_mode", lambda *arguments, **options: None)
 
 
-@pytest.mark.parametrize(("arguments", "says"), COMMANDS, ids=lambda value: " ".join(value)[:50])
-def test_a_wrong_command_gets_one_line_and_leaves_nothing(command, tmp_path, arguments, says):
-    status, _, err = command(*SMALL, *arguments)
-    assert status != 0
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory) -> Iterator[Path]:
+    """The folder with the module ``mine``, which has the wrong pieces of the table."""
+    folder = tmp_path_factory.mktemp("pieces")
+    (folder / "mine.py").write_text(PIECES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield folder
+    sys.modules.pop("mine", None)
+
+
+def test_the_table_is_long_enough_and_has_no_row_twice():
+    lines = [row.line for row in ROWS]
+    assert len(lines) >= 120
+    assert len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.line[:60])
+def test_a_wrong_command_gets_one_line_and_leaves_nothing(command, tmp_path, pieces, fast, row):
+    status, out, err = command(*SMALL, *row.words)
+    assert (status, out) == (1, "")
     lines = err.strip().splitlines()
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
-    assert "multirun" not in lines[0] or "latent=2,5" in arguments
-    assert "Traceback" not in err
-    for words in says:
+    for words in row.says:
         assert words in lines[0]
+    if row.instead == "":
+        assert re.search(r"\bleave\b.*\bout\b|without \+|remove it", lines[0]), lines[0]
+    elif row.instead is not None:
+        assert set(shlex.split(row.instead)) <= set(typed(lines[0])), lines[0]
     assert tree(tmp_path) == {}
+
+
+def typed(line: str) -> list[str]:
+    """The words of a line as a shell reads them, without the punctuation around them."""
+    words = re.findall(r"(?:[^\s'\"]|\"[^\"]*\"|'[^']*')+", line.replace(", ", " ").replace("; ", " "))
+    return [shlex.split(word.strip("?:,;"))[0] for word in words if word.strip("?:,;")]
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.instead is not None and "mine" not in row.line], ids=lambda row: row.line[:60]
+)
+def test_the_remedy_of_a_wrong_command_works_when_it_is_typed(row):
+    """It passes all checks of the command line, Hydra composes it, and its options have values that exist."""
+    line = CommandLine.parse([*SMALL, *row.remedy])
+    line.check()
+    axes = {override.input_line for override in line.overrides if override.is_sweep_override()}
+    words = [str(override.input_line) for override in line.overrides if override.input_line not in axes]
+    config = composed(*words)
+    assert config
+    check_options(config)
+
+
+def test_a_sweep_over_members_with_different_options_takes_the_two_commands_that_it_is_told(command, tmp_path):
+    """The line has them, and they train all jobs of the sweep in one directory."""
+    sweep = (
+        "-m",
+        *SMALL,
+        "epochs=1",
+        "evaluation.parts=[]",
+        "beta=constant,linear,cosine",
+        "beta.warmup=0.1",
+        "name=s",
+    )
+    _, _, err = command(*sweep)
+    commands = err.partition("one name: ")[2].strip().split(" && ")
+    assert len(commands) == 2
+    for line in commands:
+        assert line.startswith("python train.py -m ")
+        status, _, err = command(*shlex.split(line)[2:])
+        assert (status, err) == (0, "")
+    jobs = sorted(path.parent for path in (tmp_path / "outputs/sweeps/s").glob("*/results.json"))
+    found = [read_results(job)["config"]["beta"] for job in jobs]
+    assert sorted((beta["_target_"].rpartition(".")[2], beta.get("warmup")) for beta in found) == [
+        ("Constant", None), ("Cosine", 0.1), ("Linear", 0.1),
+    ]  # fmt: skip
 
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU, so asking for one is no mistake")

@@ -174,51 +174,6 @@ def test_wrong_input_that_a_piece_finds_is_one_line(command, tmp_path, mine):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("source", "words", "line"),
-    [
-        (
-            "class Posterior(GaussianPosterior):\n    def forward(self, x):\n        return self.outputs(x)\n",
-            "posterior._target_=mine.Posterior",
-            "mine.Posterior.forward must return q(z|x) as a torch.distributions.Distribution, got Tensor",
-        ),
-        (
-            "class Posterior(GaussianPosterior):\n    def forward(self, x):\n        return super().forward(x[:1])\n",
-            "posterior._target_=mine.Posterior",
-            "mine.Posterior.forward must return q(z|x) with the batch shape (2,), got (1,)",
-        ),
-        (
-            "from torch.distributions import Independent, Poisson\n"
-            "class Posterior(GaussianPosterior):\n    def forward(self, x):\n"
-            "        return Independent(Poisson(super().forward(x).stddev), 1)\n",
-            "posterior._target_=mine.Posterior",
-            "mine.Posterior.forward must return a distribution with rsample, through which gradients flow, "
-            "got Independent",
-        ),
-        (
-            "class Loss(Objective):\n    def __init__(self, samples, free_bits):\n        pass\n"
-            "    def __call__(self, inference, beta, progress=1.0):\n        return inference.kl.mean()\n",
-            "loss._target_=mine.Loss",
-            "mine.Loss.__call__ must return a tensor of the shape (2,), a loss for each image, got ()",
-        ),
-        (
-            "def loss(samples, free_bits):\n    return abs\n",
-            "loss._target_=mine.loss",
-            "loss._target_=mine.loss must make a vaelab.models.contracts.Objective, got builtin_function_or_method",
-        ),
-        ("", "loss._target_=mine.Loss", "loss._target_=mine.Loss: there is no such class or function"),
-        ("", "loss._target_=nowhere.Loss", "loss._target_=nowhere.Loss: there is no module 'nowhere'"),
-    ],
-)
-def test_a_piece_that_breaks_its_contract_is_one_line_before_the_training(command, tmp_path, mine, source, words, line):
-    mine(source)
-    status, _, err = command(*SMALL, words)
-    assert status == 1
-    assert len(err.splitlines()) == 1, err
-    assert err.startswith(f"error: {line}")
-    assert not list(tmp_path.iterdir())
-
-
 def test_an_error_of_a_library_keeps_its_traceback(command, monkeypatch):
     def fit(*arguments: object, **options: object) -> None:
         raise ValueError("a library's own")

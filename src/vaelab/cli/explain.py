@@ -218,12 +218,17 @@ def unknown_option(
     if setter == group:
         return (
             f"{group}={choices[group]} sets {error.option}, which {error.target} does not take: "
-            f"remove it, ~{error.option}"
+            f"remove it, {' '.join([*_targets(group, words), f'~{error.option}'])}"
         )
     return (
         f"{setter}={choices[setter]} sets {error.option}, which {_said(group, choices)} does not have: "
         f"leave {_said(group, choices)} out, or take another {setter}"
     )
+
+
+def _targets(group: str, words: Sequence[str]) -> list[str]:
+    """The words that name another class for ``group``, which stay when one of its options is removed."""
+    return [word for word in words if _key(word) == f"{group}._target_"]
 
 
 def _said(group: str, choices: Mapping[str, str | None]) -> str:

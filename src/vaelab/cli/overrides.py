@@ -110,6 +110,9 @@ def _parse_flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
             raise InputError(f"there is no flag {word}; options have no dashes: {typeable(word.lstrip('-'))}")
         if word.startswith("-"):
             raise InputError(f"there is no flag {word}; python train.py --help shows the command line")
+    instead_of_a_run = [name for name in ("cfg", "info", "shell_completion", "run", "multirun") if getattr(flags, name)]
+    if len(instead_of_a_run) > 1:
+        raise InputError(f"--{' and --'.join(instead_of_a_run)} exclude each other: leave one of them out")
     if flags.config_dir and not Path(flags.config_dir).is_dir():
         raise InputError(
             f"--config-dir={flags.config_dir}: there is no such folder; it is the folder that holds folders of groups, "
@@ -137,7 +140,7 @@ def _check_name(override: Override) -> None:
     if override.is_sweep_override():
         return
     value = override.value()
-    if not isinstance(value, (str, int, float)) or not is_folder_name(str(value)):
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not is_folder_name(str(value)):
         shown = repr(value) if isinstance(value, str) else override.get_value_element_as_str()
         raise InputError(f"name must be the plain name of a folder, such as name=two, got {shown}")
 

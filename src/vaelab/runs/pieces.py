@@ -152,7 +152,8 @@ def locate(where: str, path: str) -> Callable:
 
 def _check_options(where: str, function: Callable, config: Mapping[str, object]) -> None:
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        has_none = inspect.isclass(function) and function.__init__ is torch.nn.Module.__init__
+        parameters = [] if has_none else list(inspect.signature(function).parameters.values())
     except ValueError:  # a class written in C does not say what it takes
         return
     _check_complete(where, parameters, config)

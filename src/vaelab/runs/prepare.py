@@ -12,7 +12,7 @@ from torch import Tensor
 from vaelab import hardware, rng
 from vaelab.checks import is_folder_name, number, one_of, shown, whole
 from vaelab.data.datamodule import ImageDataModule
-from vaelab.errors import InputError, one_line
+from vaelab.errors import InputError
 from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import PARTS
 from vaelab.models.contracts import Model, Objective, Schedule
@@ -42,7 +42,8 @@ def check_options(config: dict, typed: str = "") -> None:
     evaluation, trainer = config["evaluation"], config["trainer"]
     whole("seed", config["seed"], 0)
     whole("epochs", config["epochs"])
-    if not isinstance(config["name"], str | int | float) or not is_folder_name(str(config["name"])):
+    is_word = isinstance(config["name"], str | int | float) and not isinstance(config["name"], bool)
+    if not is_word or not is_folder_name(str(config["name"])):
         raise InputError(f"name must be the plain name of a folder, such as name=two, got {shown(config['name'])}")
     if not isinstance(config["ckpt"], str | None):
         raise InputError(f"ckpt must be the path of a checkpoint, or null, got {shown(config['ckpt'])}")
@@ -124,8 +125,8 @@ def _explaining_memory() -> Iterator[None]:
         if not hardware.is_out_of_memory(error):
             raise
         raise InputError(
-            "the model does not fit into this machine's memory: take smaller sizes, such as latent=20, "
-            f"network.hidden=[400] or data.batch_size=512 ({one_line(error)[-120:]})"
+            "the model does not fit into the memory of this machine: take smaller sizes, such as latent=20, "
+            "network.hidden=[400] or data.batch_size=512"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """The traceback of a bug, without the frames of Hydra and Lightning, and with the piece that it arose in."""
 
+import itertools
 import os
 import sysconfig
 import traceback
@@ -8,6 +9,7 @@ from types import TracebackType
 
 from torch import nn
 
+import vaelab
 from vaelab.models.contracts import Network, Objective, Piece, Schedule
 
 FRAMEWORKS = ("hydra", "omegaconf", "lightning", "lightning_fabric", "pytorch_lightning", "lightning_utilities")
@@ -15,6 +17,7 @@ LAUNCHERS = ("joblib", "submitit", "ray", "hydra_plugins", "torch/distributed", 
 MODULE_CALLS = "torch/nn/modules/module.py"  # two frames for each call of a module
 HIDDEN = (*(f"{name}/" for name in (*FRAMEWORKS, *LAUNCHERS)), MODULE_CALLS)
 STANDARD_LIBRARY = f"{Path(sysconfig.get_path('stdlib')).as_posix()}/"
+OWN = str(Path(vaelab.__file__).parent)
 INSTALLED = ("/site-packages/", "/dist-packages/", STANDARD_LIBRARY)  # where libraries lie; the innermost first
 
 
@@ -27,16 +30,18 @@ def report_of(error: BaseException) -> str:
 
 def shortened(error: BaseException) -> str:
     """The traceback of ``error`` as Python prints it, but for the frames of the frameworks, and the piece."""
+    piece = piece_of(error.__traceback__)
     report = traceback.TracebackException.from_exception(error, compact=True)
     part: traceback.TracebackException | None = report
     while part is not None:
         kept = [frame for frame in part.stack if not _is_hidden(frame.filename)]
+        if piece is not None and not piece.startswith("vaelab."):  # the way to a user's own piece is no news
+            kept = list(itertools.dropwhile(lambda frame: frame.filename.startswith(OWN), kept)) or kept
         part.stack = traceback.StackSummary.from_list(kept or part.stack[-1:])
         part = part.__cause__ or (None if part.__suppress_context__ else part.__context__)
     lines = "".join(report.format()).rstrip()
     # Python 3.10 does not print notes.
     below = [note for note in getattr(error, "__notes__", ()) if note not in lines]
-    piece = piece_of(error.__traceback__)
     if piece is not None:
         below.append(f"in the piece {piece}")
     return "\n".join([lines, *below])
