@@ -131,8 +131,18 @@ def test_hardware_that_is_not_there(command, tmp_path, accelerator):
     status, _, err = command(*SMALL[:-1], f"accelerator={accelerator}")
     assert status != 0
     assert len(err.strip().splitlines()) == 1
+    assert f"accelerator={accelerator}: " in err  # what was typed, not trainer.accelerator=gpu
     assert "accelerator=cpu" in err
     assert tree(tmp_path) == {}
+
+
+@no_gpu
+def test_a_script_names_its_own_option_for_the_device(script, finished, tmp_path):
+    status, _, err = script("sample", finished, tmp_path / "s.png", "--device", "cuda")
+    assert status == 1
+    assert err.startswith("error: --device cuda: ")
+    assert "--device cpu" in err
+    assert not (tmp_path / "s.png").exists()
 
 
 # ---- data ----------------------------------------------------------------------------------------------------
@@ -268,6 +278,42 @@ def test_the_name_of_a_run_that_exists(command, runs):
     assert "ckpt=outputs/runs/small/checkpoints/last.ckpt" in err
 
 
+def test_a_folder_as_a_checkpoint(command, runs):
+    err = refused(command, runs, "ckpt=outputs/runs/small", "epochs=4")
+    assert "ckpt=outputs/runs/small is a folder: take ckpt=outputs/runs/small/checkpoints/last.ckpt" in err
+    err = refused(command, runs, "ckpt=outputs/runs/small/checkpoints", "epochs=4")
+    assert "take ckpt=outputs/runs/small/checkpoints/last.ckpt" in err
+
+
+def test_a_checkpoint_as_a_run(script, runs):
+    checkpoint = runs / "outputs/runs/small/checkpoints/best.ckpt"
+    status, _, err = script("sample", checkpoint, "s.png")
+    assert (status, err.count("\n")) == (1, 1)
+    assert f"{checkpoint} is a file: name the run's directory, {runs / 'outputs/runs/small'}" in err
+    status, _, err = script("sample", runs / "outputs/runs/small", "s.png")
+    assert (status, err) == (0, "")
+
+
+def test_a_text_file_as_a_checkpoint(command, runs):
+    (runs / "README.md").write_text("a text")
+    err = refused(command, runs, *SMALL, "name=new", "ckpt=README.md")
+    assert "ckpt=README.md is no checkpoint" in err
+    assert "weights_only" not in err
+
+
+def test_a_working_directory_without_write_permission(command, tmp_path, monkeypatch):
+    if os.geteuid() == 0:
+        closed = Path("/sys")  # permissions do not bind root, but the kernel's own file system does
+    else:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o500)
+    monkeypatch.chdir(closed)
+    status, _, err = command(*SMALL, "name=x")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "name=" not in err  # another name would not help
+    assert "hydra.run.dir=" in err
+
+
 def test_going_on_from_a_run_that_is_complete(command, runs):
     err = refused(command, runs, "ckpt=outputs/runs/small/checkpoints/last.ckpt")
     assert "has its 2 epochs behind it" in err
@@ -351,7 +397,7 @@ def test_a_directory_without_write_permission(command, tmp_path):
         closed.mkdir(mode=0o500)
     err = refused(command, tmp_path, *SMALL, f"hydra.run.dir={closed}/run")
     assert str(closed) in err
-    assert "choose another place" in err
+    assert "hydra.run.dir=" in err
 
 
 def test_a_file_where_the_directory_should_be(command, tmp_path):

@@ -15,7 +15,10 @@ def epochs_trained(module: VAEModule, trainer: Trainer) -> float:
     """How many epochs the model has been trained for, with a fraction where the training stopped within one."""
     if module.model.is_solved:
         return 0
-    per_epoch = math.ceil(int(trainer.num_training_batches) / trainer.accumulate_grad_batches)
+    batches = trainer.num_training_batches
+    if not batches or not math.isfinite(batches):  # nothing was trained now: the run lacked its test alone
+        return trainer.current_epoch
+    per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
     whole, rest = divmod(trainer.global_step, per_epoch)
     return round(whole + rest / per_epoch, 2) if rest else whole
 
