@@ -194,7 +194,7 @@ def test_factors_are_checked(changes, says):
 
 
 def test_factors_follow_the_classes_and_the_limits_of_a_run():
-    data = shapes(classes=[1], train=40, test=20)
+    data = shapes(classes=[1], train=60, test=20)
     for which in ("train", "val", "test"):
         assert len(data.factors(which)) == len(data.sets[which])
         assert torch.equal(data.factors(which)[:, 0], data.sets[which].labels)

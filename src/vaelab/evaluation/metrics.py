@@ -42,7 +42,7 @@ class Metric:
     @property
     def title(self) -> str:
         """For the axis of a plot: ``elbo, nats (higher is better)``."""
-        unit = f", {self.unit}" if self.unit else ""
+        unit = f", {self.unit}" if self.unit not in ("", SHARE) else ""
         return f"{self.name}{unit}" + (f" ({self.better} is better)" if self.better else "")
 
 
@@ -72,8 +72,8 @@ _TEST = (
 _SWEEP = (
     Metric("used_units", "latents", "latents whose KL term is above 0.05 nats"),
     Metric("linear_kept", "latents", "latents that probabilistic PCA would use at the same beta"),
-    Metric("mig", SHARE, "mutual information gap (I(z_1; v) - I(z_2; v)) / H(v), of the two latents that say most about "
-           "a factor v, mean over factors", "higher"),
+    Metric("mig", SHARE, "mutual information gap (I(z_1; v) - I(z_2; v)) / H(v), of the two latents that say most "
+           "about a factor v, mean over factors", "higher"),
     Metric("sap", SHARE, "separated attribute predictability: accuracies of the two latents that predict a factor "
            "best, their difference, mean over factors", "higher"),
     Metric("dci_disentanglement", SHARE, "1 where each latent is important for one factor only, 0 where for all alike",
