@@ -47,14 +47,14 @@ class NoGradient(GaussianPosterior):
 
 
 class MeanLoss(Objective):
-    def __init__(self, samples, free_bits):
+    def __init__(self, samples, free_bits, kl):
         pass
 
     def __call__(self, inference, beta, progress=1.0):
         return inference.kl.mean()
 
 
-def function(samples, free_bits):
+def function(samples, free_bits, kl):
     return abs
 
 
@@ -102,7 +102,7 @@ class Student(Prior):
 
 
 class Net:
-    def __init__(self, image, hidden, activation, output):
+    def __init__(self, image, hidden, activation, output, gated, init):
         pass
 """
 

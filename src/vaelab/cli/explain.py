@@ -99,8 +99,9 @@ def no_option(option: str, value: str, command: CommandLine) -> str:
     """The line for an option that does not exist, or not in the chosen member of its group."""
     composed = _compose(command)
     having = command.members.having(option)
-    for group, members in having.items():
-        return _lacking(option, value, group, members, command, composed)
+    if having:  # a recipe may set an option that a model has; the model is what lacks it
+        group = min(having, key=lambda name: name == "experiment")
+        return _lacking(option, value, group, having[group], command, composed)
     close = _closest(option, {known for known in composed.options if not command.members.is_group(known)} - sections())
     if close is not None:
         return f"there is no option {option!r}; did you mean {typeable(f'{close}={value}')}? {ALL}"
