@@ -45,8 +45,9 @@ def test_a_subclass_shows_the_options_that_it_passes_on():
     own, common = inspect.signature(Stripes).parameters, inspect.signature(ImageDataModule).parameters
     assert set(own) == {"size", *common} - {"name"}
     assert {"split", "root", "checksums", "fallback", "val"} < set(inspect.signature(EMNIST).parameters)
+    sizes = {"batch_size": 8, "eval_batch_size": 8, "val": 3}
     with pytest.raises(InputError, match="data has no option 'vall'"):
-        make_piece("data", {"_target_": "vaelab.data.packaged.MNIST5k", "batch_size": 8, "vall": 3}, ImageDataModule)
+        make_piece("data", {"_target_": "vaelab.data.packaged.MNIST5k", **sizes, "vall": 3}, ImageDataModule)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_the_same_settings_give_the_same_metrics(classifiers):
     for part in PARTS:
         first, second = (evaluate(part, evaluation(classifiers=classifiers)) for _ in range(2))
         for metrics in (first, second):
-            metrics.pop("time_s")
+            metrics.pop("time_s", None)  # a part that the images do not allow has none
         assert first == second
 
 

@@ -368,7 +368,7 @@ def test_a_run_knows_its_best_weights_after_a_resume(command, finished, tmp_path
     """Without a step the bound stays what it was: the record must not pass to weights that are not better."""
     run = tmp_path / "elsewhere" / "small"  # also where the directory was moved
     shutil.copytree(finished, run)
-    status, out, err = command(f"ckpt={run}/checkpoints/last.ckpt", "epochs=3", "optimizer.lr=0", "lr=constant")
+    status, out, err = command(f"ckpt={run}/checkpoints/last.ckpt", "epochs=3", "optimizer.lr=1e-30", "lr=constant")
     assert status == 0, out + err
     epochs = {
         name: torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("best", "last")
@@ -511,7 +511,7 @@ def test_a_multirun_of_two_processes_each(tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [("model=pca", "network.hidden=[]"), ("prior=vamp", "prior.components=8", "optimizer.lr=0")],
+    [("model=pca", "network.hidden=[]"), ("prior=vamp", "prior.components=8", "optimizer.lr=1e-30")],
     ids=lambda words: words[0],
 )
 def test_models_that_start_from_images_do_so_in_every_process(command, tmp_path, words):

@@ -333,7 +333,7 @@ def test_a_flag_may_stand_anywhere(command, tmp_path, where):
     ("words", "said"),
     [
         (["name=a,b", "latent=2,3"], "in a multirun name=... names the sweep"),
-        (["latnt=2,3"], "there is no option 'latnt'; did you mean 'latent'?"),
+        (["latnt=2,3"], "there is no option 'latnt'; did you mean latent=2,3?"),
         (["latent=2,3", "network=mpl"], "network=mpl: the members of group 'network' are"),
         (
             ["latent=2,3", "hydra/launcher=slurm"],

@@ -87,7 +87,7 @@ def _rejected(how: str, option: str, command: CommandLine) -> str:
     kinds = {"append to config": Override.is_add, "delete from config": Override.is_delete}
     is_kind = kinds.get(how, lambda override: not override.is_delete())
     typed = next((found for found in command.overrides if found.key_or_group == option and is_kind(found)), None)
-    value = typed.get_value_element_as_str() if typed is not None and not typed.is_delete() else ""
+    value = "" if typed is None or typed.is_delete() else str(typed.input_line).partition("=")[2]
     if how == "append to config":
         return f"+{option}={value}: there is an option {option!r} already: {typeable(f'{option}={value}')}, without +"
     if how == "delete from config":

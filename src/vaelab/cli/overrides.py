@@ -68,6 +68,8 @@ class CommandLine:
                     f"{override.input_line}: {key} is a section, whose options are set one by one: "
                     f"{_example_of(key)}; leave it out"
                 )
+            elif key == "ckpt" and isinstance(override.value(), list | dict | bool):
+                raise InputError(f"{override.input_line}: ckpt must be the path of a checkpoint; leave it out")
             elif key == "name":
                 _check_name(override)
 

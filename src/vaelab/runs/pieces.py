@@ -10,7 +10,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from vaelab.checks import image_shape
+from vaelab.checks import flag, image_shape, shown
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, UnknownOption, VaelabError, one_line
 from vaelab.models.contracts import Likelihood, Network, Posterior, Prior
@@ -119,9 +119,23 @@ def _check_targets(where: str, config: object) -> None:
     for name, value in config.items():
         _check_targets(f"{where}.{name}", value)
     if "_target_" in config:
+        _check_wiring(where, config)
         function = locate(where, str(config["_target_"]))
         _check_class(where, function)
         _check_options(where, function, config)
+
+
+def _check_wiring(where: str, config: Mapping[str, object]) -> None:
+    """Raise an InputError where an option that is a piece itself, or one of Hydra's own, has another value."""
+    group = where.rpartition(".")[2]
+    for name in ("_partial_", "_recursive_"):
+        if name in config:
+            flag(f"{group}.{name}", config[name])
+    for name in CONTRACTS.keys() & config.keys():
+        made = config[name]
+        is_piece = isinstance(made, Mapping) and ("_target_" in made or name != "network")  # posterior=none has none
+        if not is_piece:
+            raise InputError(f"{group}.{name} is a piece, which {name}=... chooses, got {shown(made)}: leave it out")
 
 
 def _check_class(where: str, function: Callable) -> None:
