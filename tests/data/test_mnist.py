@@ -2,17 +2,14 @@
 
 import gzip
 import hashlib
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from idx_files import idx, lay_out, small_mnist
+from mirrors import served
 
 from vaelab.data import download
 from vaelab.data.idx import FILES
@@ -159,23 +156,6 @@ def test_a_missing_file_is_named_and_nothing_is_mixed_with_a_download(tmp_path, 
     images = kind(batch_size=8, eval_batch_size=8, val=10, root=str(tmp_path))
     with pytest.raises(ValueError, match=r"holds train-images.* but not t10k-labels-idx1-ubyte: add what is missing"):
         images.prepare_data()
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        """Requests are not part of the tests' output."""
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of a server on this machine with the files of ``folder``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist"])

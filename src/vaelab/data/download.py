@@ -1,9 +1,12 @@
 """Downloads of image sets by torchvision: complete, or without a trace."""
 
 import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -14,29 +17,37 @@ TIMEOUT_S = 15
 LAST_WORDS = 12  # of torchvision's message, which lists all mirrors before it says what the last one answered
 
 
-def download(root: Path, dataset: str, split: str | None = None) -> str | None:
+def download(root: Path, dataset: str, splits: Sequence[str] = (), within: str | None = None) -> str | None:
     """Let torchvision download an image set into ``root`` and verify its checksums; the reason where that failed.
 
     It writes into a temporary folder, so that neither a failure nor an old file in ``root`` leaves a part of the set.
-    The files then go to ``<root>/<dataset>/raw``; files that are there already stay as they are.
+    The files then go to ``<root>/<within>``; files that are there already stay as they are.
 
     **Arguments**
         dataset: the name of torchvision's class, such as ``MNIST``.
-        split: which part of EMNIST.
+        splits: its parts, where torchvision downloads each part alone.
+        within: the folder of the files in ``root``; None for ``<dataset>/raw``.
 
     **Raises**
         InputError: torchvision does not fit the installed torch.
     """
+    make, within = torchvision_class(dataset), f"{dataset}/raw" if within is None else within
     try:
-        with existing(root), TemporaryDirectory(prefix=".download-", dir=root) as folder:
-            _download_here(Path(folder), dataset, split)
-            _move_files(Path(folder) / dataset / "raw", root / dataset / "raw")
+        with existing(root), TemporaryDirectory(prefix=".download-", dir=root) as folder, timeout():
+            for options in [{"split": split} for split in splits] or [{}]:
+                make(folder, download=True, **options)
+            _move_files(Path(folder) / within, root / within)
     except (RuntimeError, OSError, HTTPException) as error:  # URLError is an OSError
         return " ".join(str(error).split()[-LAST_WORDS:]) or type(error).__name__
     return None
 
 
-def _download_here(folder: Path, dataset: str, split: str | None) -> None:
+def torchvision_class(dataset: str) -> Callable[..., Any]:
+    """torchvision's class of an image set.
+
+    **Raises**
+        InputError: torchvision does not fit the installed torch.
+    """
     try:
         from torchvision import datasets  # type: ignore[import-untyped] # torchvision carries no types
     except (ImportError, RuntimeError) as error:
@@ -44,10 +55,16 @@ def _download_here(folder: Path, dataset: str, split: str | None) -> None:
             f"torchvision does not import ({str(error).splitlines()[0]}): it was built against another torch than "
             f"{torch.__version__}; install both from the same index: pip install --force-reinstall torch torchvision"
         ) from error
+    return getattr(datasets, dataset)
+
+
+@contextmanager
+def timeout() -> Iterator[None]:
+    """A time limit for connections in the block; torchvision sets none, and would wait for ever behind a firewall."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT_S)  # torchvision sets none: where a firewall drops packets, it would wait for ever
+    socket.setdefaulttimeout(TIMEOUT_S)
     try:
-        getattr(datasets, dataset)(str(folder), download=True, **({"split": split} if split else {}))
+        yield
     finally:
         socket.setdefaulttimeout(before)
 

@@ -1,32 +1,20 @@
 """A folder of image files as an image set."""
 
-import hashlib
-import json
-import logging
-import os
 import re
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from vaelab.checks import flag, folder_name, one_of, whole
-from vaelab.data.cached import CachedImages, listed
+from vaelab.checks import folder_name
 from vaelab.data.datamodule import Option
-from vaelab.data.decode import BACKGROUNDS, CROPS, MODES, ImageFormat, without_warnings
-from vaelab.data.folder_scan import scan
-from vaelab.data.image_cache import PARTS, VERSION, CachedSource, Contents, count_tests
-from vaelab.errors import InputError, one_line
-from vaelab.progress import progress
-
-log = logging.getLogger(__name__)
-
-BLOCK = 1_024  # files decoded between two writes, which bounds the memory
+from vaelab.data.decode import ImageFormat
+from vaelab.data.folder_scan import Listing, scan
+from vaelab.data.image_cache import VERSION, count_tests
+from vaelab.data.image_sources import FileImages, ImageFiles
+from vaelab.errors import InputError
 
 
-class FolderSource(CachedSource):
-    """The image files below a folder, decoded by several threads: Pillow lets others run while it decodes.
+class FolderSource(ImageFiles):
+    """The image files below a folder.
 
     **Arguments**
         root: the folder.
@@ -35,56 +23,23 @@ class FolderSource(CachedSource):
     """
 
     def __init__(self, root: Path, form: ImageFormat, test_share: float, seed: int) -> None:
-        self.root, self.form, self.test_share = root, form, test_share
-        self.listing = scan(root, test_share, seed)
-        self.name = str(root)
-        self.beside = root
-        self.shape = (form.channels, form.height, form.width)
-        self.count = len(self.listing.files)
-        content = [VERSION, test_share, seed, *map(vars, self.listing.files), *self.listing.parts]
-        digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
-        self.key = f"{form.channels}x{form.height}x{form.width}_{form.crop}_{form.background}-{digest}"
-        self._unreadable: list[list[str]] = []
+        self.scanned = scan(root, test_share, seed)
+        content = [VERSION, test_share, seed, *map(vars, self.scanned.files), *self.scanned.parts]
+        super().__init__(root, form, len(self.scanned.files), content)
+        self.test_share = test_share
 
-    def chunks(self, folder: Path) -> Iterable[tuple[Sequence[int], np.ndarray]]:
-        self._unreadable = []
-        blocks = [range(first, min(first + BLOCK, self.count)) for first in range(0, self.count, BLOCK)]
-        with without_warnings(), ThreadPoolExecutor(_processors()) as pool:
-            decoded = (item for block in blocks for item in pool.map(self._decode, block))
-            tracked = iter(progress(decoded, "decoding", self.count))
-            for block in blocks:
-                images = {number: image for number in block if (image := next(tracked)) is not None}
-                if images:
-                    yield list(images), np.stack(list(images.values()))
-        if len(self._unreadable) == self.count:
-            names = listed([f"{path} ({reason})" for path, reason in sorted(self._unreadable)])
-            raise InputError(f"no image in {self.root} can be read: {names}")
+    @property
+    def listing(self) -> Listing:
+        return self.scanned
 
-    def _decode(self, number: int) -> np.ndarray | None:
-        path = self.listing.files[number].path
-        try:
-            return self.form.read(self.root / path)
-        except InputError as error:
-            reason = one_line(error.__cause__ or error).replace(repr(str(self.root / path)), "").strip(" :")
-            self._unreadable.append([path, reason])
-            return None
-
-    def contents(self, kept: Sequence[int]) -> Contents:
-        parts = [self.listing.parts[number] for number in kept]
-        if self.listing.is_split and len(kept) > 1:  # of the images that can be read
-            tests = count_tests(len(kept), self.test_share)
-            parts = ["train"] * (len(kept) - tests) + ["test"] * tests
-        return Contents(
-            {part: parts.count(part) for part in PARTS},
-            [self.listing.labels[number] for number in kept],
-            origins=[self.listing.files[number].path for number in kept],
-            classes=self.listing.classes,
-            notes=self.listing.notes,
-            unreadable=sorted(self._unreadable),
-        )
+    def parts(self, kept: Sequence[int]) -> list[str]:
+        if not self.scanned.is_split or len(kept) < 2:
+            return super().parts(kept)
+        tests = count_tests(len(kept), self.test_share)  # of the images that can be read
+        return ["train"] * (len(kept) - tests) + ["test"] * tests
 
 
-class FolderImages(CachedImages):
+class FolderImages(FileImages):
     """The image files in a folder and its subfolders, at one size.
 
     Folders named ``train``, ``val`` and ``test`` hold the parts; otherwise the images are split at random, by their
@@ -92,67 +47,15 @@ class FolderImages(CachedImages):
 
     **Arguments**
         root: the folder.
-        size: height and width in pixels, or ``[height, width]``.
-        channels: 3 for colour, 1 for grey.
-        crop, background: see ``ImageFormat``.
-        skip_unreadable: whether damaged files are left out; otherwise they are an error.
-        shape: ``[C, H, W]``, which follows from ``size`` and ``channels``.
-        options: those of ``CachedImages``.
+        options: those of ``FileImages``.
     """
 
-    def __init__(
-        self,
-        root: str | None = None,
-        size: int | list[int] | None = None,
-        channels: int = 3,
-        crop: str = "center",
-        background: str = "black",
-        skip_unreadable: bool = False,
-        shape: Sequence[int] | None = None,
-        **options: Option,
-    ) -> None:
-        self.root = _folder(root)
-        found = self.find_shape(root=root, size=size, channels=channels)
-        super().__init__(re.sub(r"\W+", "_", self.root.resolve().name) or "folder", shape=shape or found, **options)
-        self.skip_unreadable = flag("data.skip_unreadable", skip_unreadable)
-        crop, background = one_of("data.crop", crop, CROPS), one_of("data.background", background, BACKGROUNDS)
-        self.form = ImageFormat(found[0], found[1], found[2], crop, background)
-
-    @classmethod
-    def find_shape(cls, size: int | list[int] | None = None, channels: int = 3, **options: Option) -> list[int]:
-        """``[C, H, W]`` by the options ``size`` and ``channels``; no file is read."""
-        if whole("data.channels", channels) not in MODES:
-            raise InputError(f"data.channels must be 1 (grey) or 3 (colour), got {channels}")
-        if size is None:
-            raise InputError("data.size is missing: the height and width that the images get, such as data.size=64")
-        sides = size if isinstance(size, list) else [size, size]
-        if len(sides) != 2:
-            raise InputError(f"data.size must be a whole number, or [height,width], got {size!r}")
-        return [channels, *(whole("data.size", side) for side in sides)]
+    def __init__(self, root: str | None = None, **options: Option) -> None:
+        named = folder_name("data.root", root)
+        if named is None:
+            raise InputError("data.root is missing: name the folder of the images, such as data.root=photos")
+        self.root = Path(named).expanduser()
+        super().__init__(re.sub(r"\W+", "_", self.root.resolve().name) or "folder", **options)
 
     def source(self) -> FolderSource:
         return FolderSource(self.root, self.form, self.test_share, self.split_seed)
-
-    def check_contents(self) -> None:
-        unreadable = self.contents.unreadable
-        if not unreadable:
-            return
-        found = f"{len(unreadable):,} of {len(unreadable) + len(self.contents.labels):,} files in {self.root}"
-        names = listed([f"{path} ({reason})" for path, reason in unreadable])
-        if not self.skip_unreadable:
-            raise InputError(
-                f"{found} are no images, or damaged ones: {names}; repair or remove them, or leave them out with "
-                "data.skip_unreadable=true"
-            )
-        log.warning(f"WARNING: {found} are no images, or damaged ones, and left out: {names}")
-
-
-def _folder(root: object) -> Path:
-    named = folder_name("data.root", root)
-    if named is None:
-        raise InputError("data.root is missing: name the folder of the images, such as data.root=photos")
-    return Path(named).expanduser()
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -80,7 +80,8 @@ class IDXDataModule(ImageDataModule):
             if self.find() is None:  # no other job of a sweep has downloaded it meanwhile
                 self._check_missing()
                 log.info(f"no {self.dataset} under {self.folder}: trying torchvision's download")
-                self._failure = download(self.root, self.dataset, self.split) or "it lacks files of this set"
+                failure = download(self.root, self.dataset, [self.split] if self.split else [])
+                self._failure = failure or "it lacks files of this set"
 
     def read(self) -> ImageSet:
         paths = self.find()
