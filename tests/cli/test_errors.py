@@ -148,6 +148,7 @@ def test_other_jobs_go_on_after_a_bug_in_one(command, tmp_path, mine):
     assert "ValueError: seven is no number" in (tmp_path / "outputs/sweeps/s/sweep.md").read_text()
 
 
+@pytest.mark.engine
 def test_two_processes_print_the_traceback_once(tmp_path, mine):
     failure = 'raise ValueError("seven is no number")'
     file = mine(network(failure, IN_THE_SECOND_EPOCH))

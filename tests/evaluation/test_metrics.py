@@ -71,7 +71,7 @@ def test_the_catalogue_has_every_number_of_an_evaluation_and_no_other(classifier
 
 @pytest.mark.parametrize("likelihood", ["discretized_logistic", "logistic_mixture"])
 def test_bits_per_dimension_stand_beside_nats_where_the_likelihood_is_of_256_levels(likelihood, classifiers):
-    evaluated = evaluation(f"likelihood={likelihood}", classifiers=classifiers)
+    evaluated = evaluation(f"likelihood={likelihood}", classifiers=classifiers, test=30)
     found = evaluate("likelihood", evaluated)
     assert found["bits_per_dim"] == pytest.approx(found["nll"] / 784 / math.log(2))
     assert found["bits_per_dim_bound"] == pytest.approx(-found["elbo"] / 784 / math.log(2))

@@ -351,8 +351,15 @@ def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):
             assert float(row["schedule/lr"]) == pytest.approx(8e-3 * rate(step, steps))
 
 
-@pytest.mark.parametrize("accelerator", ["cpu", "ddp_cpu"])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("how", "accelerator"),
+    [
+        (signal.SIGINT, "cpu"),
+        (signal.SIGTERM, "cpu"),
+        (signal.SIGINT, "ddp_cpu"),
+        pytest.param(signal.SIGTERM, "ddp_cpu", marks=pytest.mark.engine),
+    ],
+)
 def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, accelerator, how):
     status, out, err = stop_in_epoch(tmp_path, "run", 2, how, f"accelerator={accelerator}")
     assert status == 1, out + err
@@ -483,6 +490,7 @@ def test_two_processes_reach_what_one_does(undisturbed, tmp_path):
     assert len(list(run.glob("results*.json"))) == 1
 
 
+@pytest.mark.engine
 def test_two_processes_take_the_same_steps_as_one_where_there_is_no_noise(command, tmp_path):
     """An auto-encoder draws nothing: the same order, split in two, has the same gradients up to rounding."""
     trained = []
@@ -497,6 +505,7 @@ def test_two_processes_take_the_same_steps_as_one_where_there_is_no_noise(comman
     assert results(trained[0])["test"]["mse"] == pytest.approx(results(trained[1])["test"]["mse"], rel=1e-5)
 
 
+@pytest.mark.engine
 def test_a_multirun_of_two_processes_each(tmp_path):
     status, out, err = train(
         tmp_path, "-m", *SMALL, "latent=2,3", "accelerator=ddp_cpu", "data.eval_batch_size=199", "epochs=1",
@@ -514,6 +523,7 @@ def test_a_multirun_of_two_processes_each(tmp_path):
     [("model=pca", "network.hidden=[]"), ("prior=vamp", "prior.components=8", "optimizer.lr=1e-30")],
     ids=lambda words: words[0],
 )
+@pytest.mark.engine
 def test_models_that_start_from_images_do_so_in_every_process(command, tmp_path, words):
     """Without a step, the first weights are tested."""
     tested = []
@@ -525,6 +535,7 @@ def test_models_that_start_from_images_do_so_in_every_process(command, tmp_path,
     assert tested[1]["nll"] == pytest.approx(tested[0]["nll"], rel=1e-3)
 
 
+@pytest.mark.engine
 def test_a_failure_in_several_processes_is_one_line(tmp_path):
     status, _, err = train(tmp_path, *SMALL, "accelerator=ddp_cpu", "name=wild", "optimizer.lr=1e20", "lr=constant")
     assert status == 1

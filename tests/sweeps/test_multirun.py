@@ -244,6 +244,7 @@ def test_a_job_that_another_process_works_on_is_left_to_it(command, sweep):
     assert {row["latent"]: row["status"] for row in table(sweep)} == {"2": "running", "3": "completed"}
 
 
+@pytest.mark.engine
 def test_two_sweeps_in_one_directory_at_the_same_time_share_the_work(undisturbed, tmp_path):
     both = [start(tmp_path, *SWEEP) for _ in range(2)]
     said = [process.communicate(timeout=300) for process in both]
@@ -277,6 +278,7 @@ def test_the_same_command_resumes_a_sweep_that_was_stopped(tmp_path, command):
 # ---- nothing leaks ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.engine
 def test_results_depend_neither_on_the_order_of_jobs_nor_on_the_launcher(undisturbed, tmp_path):
     status, out, err = train(tmp_path, *SWEEP, "latent=3,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert (status, err) == (0, ""), out + err

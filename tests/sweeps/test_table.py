@@ -326,6 +326,7 @@ print(next(line for line in Path("/proc/self/status").read_text().splitlines() i
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
+@pytest.mark.engine
 def test_ten_thousand_jobs_fit_into_a_minute_and_two_gigabytes(tmp_path):
     """In a process of its own, whose memory is its own; it takes some seconds, of which torch's import is most."""
     synthetic.sweep(
