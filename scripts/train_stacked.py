@@ -22,10 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 from vaelab.cli import tools
 from vaelab.cli.arguments import with_sweep_directory
 from vaelab.cli.explain import explain
-from vaelab.cli.members import CONF
 from vaelab.cli.overrides import MULTIRUN, CommandLine
 from vaelab.errors import InputError
-from vaelab.files import PROJECT
+from vaelab.files import CONF, PROJECT
 from vaelab.locks import locked
 from vaelab.runs.directory import COMPOSED, LOCK, release
 from vaelab.runs.options import resolve

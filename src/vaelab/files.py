@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]  # the folder of train.py and conf
+PACKAGE = Path(__file__).resolve().parent
+PROJECT = PACKAGE.parents[1]  # of a checkout: the folder of train.py and conf
+IS_CHECKOUT = (PROJECT / "train.py").is_file() and (PROJECT / "conf").is_dir()
+CONF = PROJECT / "conf" if IS_CHECKOUT else PACKAGE / "conf"  # an installation has the configuration in the package
 
 
 @contextmanager

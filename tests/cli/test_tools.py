@@ -1,7 +1,6 @@
 """The scripts on finished runs: what they write, and how they report wrong input."""
 
 import concurrent.futures
-import importlib
 import json
 import shutil
 
@@ -10,9 +9,10 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, SMALL
+from conftest import SMALL
 from PIL import Image
 
+from vaelab.cli import export as exporting
 from vaelab.evaluation import linear_model, suite
 from vaelab.models.likelihoods import LogisticMixtureLikelihood
 from vaelab.models.networks import ConvNet
@@ -336,9 +336,7 @@ def test_what_is_exported_agrees_with_the_model(tool, finished, conditional, tmp
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's exporters, to themselves
-def test_convolutions_of_odd_sizes_and_the_logistic_mixture_are_exported(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    exporting = importlib.import_module("export")
+def test_convolutions_of_odd_sizes_and_the_logistic_mixture_are_exported(tmp_path):
     torch.manual_seed(0)
     image = (3, 9, 13)
     network = ConvNet(image, [8, 8], [16], blocks=1)

@@ -12,12 +12,13 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from vaelab.cli.arguments import quoted
-from vaelab.cli.members import CONF, Members, sections
+from vaelab.cli.members import Members, sections
 from vaelab.cli.overrides import MULTIRUN, CommandLine, typeable
+from vaelab.commands import typed
 from vaelab.errors import UnknownOption
+from vaelab.files import CONF
 from vaelab.runs.options import flatten, unresolved
 
-ALL = "python train.py --cfg job prints them all"
 CLOSE = 0.75  # how alike a typed option and an existing one are, from 0 to 1, for "did you mean"
 REJECTED = re.compile(r"Could not (override|append to config|delete from config)\b[^']*'([^']+)'")
 
@@ -80,7 +81,7 @@ def _unresolved(missing: str | None, command: CommandLine) -> str:
     whose = f"{named}: " if named else ""
     if missing is None:
         return f"{whose}an option refers to itself; write a value"
-    return f"{whose}there is no option {missing!r} to refer to; write a value, or the name of another option; {ALL}"
+    return f"{whose}there is no option {missing!r} to refer to; write a value, or the name of another option; {_all()}"
 
 
 def _rejected(how: str, option: str, command: CommandLine) -> str:
@@ -91,8 +92,12 @@ def _rejected(how: str, option: str, command: CommandLine) -> str:
     if how == "append to config":
         return f"+{option}={value}: there is an option {option!r} already: {typeable(f'{option}={value}')}, without +"
     if how == "delete from config":
-        return f"~{option}: there is no option {option!r} to remove: leave it out; {ALL}"
+        return f"~{option}: there is no option {option!r} to remove: leave it out; {_all()}"
     return no_option(option, value, command)
+
+
+def _all() -> str:
+    return f"{typed('train')} --cfg job prints them all"
 
 
 def no_option(option: str, value: str, command: CommandLine) -> str:
@@ -104,13 +109,13 @@ def no_option(option: str, value: str, command: CommandLine) -> str:
         return _lacking(option, value, group, having[group], command, composed)
     close = _closest(option, {known for known in composed.options if not command.members.is_group(known)} - sections())
     if close is not None:
-        return f"there is no option {option!r}; did you mean {typeable(f'{close}={value}')}? {ALL}"
+        return f"there is no option {option!r}; did you mean {typeable(f'{close}={value}')}? {_all()}"
     close = _closest(option, command.members.all_options())
     if close is not None and (having := command.members.having(close)):
         group, members = next(iter(having.items()))
         example = typeable(f"{group}={members[0]}", f"{close}={value}")
         return f"there is no option {option!r}; did you mean {close!r} of {group}={_listed(members)}, as in {example}?"
-    return f"there is no option {option!r}; leave it out; {ALL}"
+    return f"there is no option {option!r}; leave it out; {_all()}"
 
 
 def _closest(option: str, candidates: set[str]) -> str | None:
@@ -155,8 +160,8 @@ def _two_commands(group: str, lack: list[str], have: list[str], option: str, com
     option_of = {override.input_line: override.key_or_group for override in command.overrides}
     others = [word for word in words if option_of.get(word) not in (group, option)]
     with_option = [word for word in words if option_of.get(word) == option]
-    first = ["python", "train.py", "-m", *name, *others, f"{group}={','.join(lack)}"]
-    second = ["python", "train.py", "-m", *name, *others, f"{group}={','.join(have)}", *with_option]
+    first = [*typed("sweep").split(), *name, *others, f"{group}={','.join(lack)}"]
+    second = [*typed("sweep").split(), *name, *others, f"{group}={','.join(have)}", *with_option]
     return f"{typeable(*first)} && {typeable(*second)}"
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from vaelab.files import PROJECT
+from vaelab.files import CONF
 from vaelab.runs.options import flatten, unresolved
 
-CONF = PROJECT / "conf"
 PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
 
 

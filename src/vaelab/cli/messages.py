@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from omegaconf import OmegaConf
 
+from vaelab.commands import as_typed
+
 
 def say(line: str) -> None:
     """Print a line. A closed output (`train.py -m ... | head`) does not stop a sweep."""
@@ -35,4 +37,4 @@ def print_bug(error: BaseException) -> None:
 def help_text(conf: Path) -> str:
     """What --help prints. Hydra's own --help takes a second, because it lists the groups of all plugins first."""
     template = OmegaConf.load(conf / "hydra" / "help" / "vaelab.yaml")
-    return OmegaConf.create({"hydra": {"help": template}}).hydra.help.template
+    return as_typed(OmegaConf.create({"hydra": {"help": template}}).hydra.help.template)

@@ -14,8 +14,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from vaelab.checks import is_folder_name
-from vaelab.cli.members import CONF, Members, needed_options, sections
+from vaelab.cli.members import Members, needed_options, sections
+from vaelab.commands import typed
 from vaelab.errors import InputError
+from vaelab.files import CONF
 
 MULTIRUN = ("-m", "--multirun")
 MANY = ("experiment",)  # groups of which a run may have several members, or none
@@ -103,7 +105,7 @@ def _parse_flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise InputError(f"{message}; python train.py --help shows the command line")
+        raise InputError(f"{message}; {typed('train')} --help shows the command line")
 
     parser.error = refuse  # type: ignore[method-assign]  # it would print Hydra's usage
     flags, unknown = parser.parse_known_args(list(words))
@@ -111,7 +113,7 @@ def _parse_flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         if word.startswith("--") and "=" in word:
             raise InputError(f"there is no flag {word}; options have no dashes: {typeable(word.lstrip('-'))}")
         if word.startswith("-"):
-            raise InputError(f"there is no flag {word}; python train.py --help shows the command line")
+            raise InputError(f"there is no flag {word}; {typed('train')} --help shows the command line")
     instead_of_a_run = [name for name in ("cfg", "info", "shell_completion", "run", "multirun") if getattr(flags, name)]
     if len(instead_of_a_run) > 1:
         raise InputError(f"--{' and --'.join(instead_of_a_run)} exclude each other: leave one of them out")
@@ -131,7 +133,7 @@ def typeable(*words: str) -> str:
 
 
 def _not_a_sweep(override: Override, words: Sequence[str]) -> str:
-    again = typeable("python", "train.py", "-m", *words)
+    again = typeable(*typed("sweep").split(), *words)
     key, value = override.get_key_element(), override.get_value_string()
     as_list = f", or for a list {typeable(f'{key}=[{value}]')}" if "(" not in value else ""
     return f"{override.input_line} is a sweep of several values: {again}{as_list}"

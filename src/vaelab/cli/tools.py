@@ -12,6 +12,7 @@ from torch import Tensor
 from vaelab import hardware
 from vaelab.checks import one_of
 from vaelab.cli.messages import fail, print_bug
+from vaelab.commands import as_typed
 from vaelab.data import image_files
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, VaelabError, describe_os_error, one_line
@@ -39,11 +40,16 @@ def main(work: Callable[[], None]) -> None:
         sys.exit(1)
 
 
-def parser(description: str, epilog: str = "", device: bool = True) -> argparse.ArgumentParser:
-    """An argument parser whose first argument is a run's directory; it shows its texts with their line breaks."""
-    made = argparse.ArgumentParser(
-        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+def plain_parser(description: str | None, epilog: str = "") -> argparse.ArgumentParser:
+    """An argument parser that shows its texts with their line breaks."""
+    return argparse.ArgumentParser(
+        description=as_typed(description or ""), epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def parser(description: str | None, epilog: str = "", device: bool = True) -> argparse.ArgumentParser:
+    """An argument parser whose first argument is a run's directory."""
+    made = plain_parser(description, epilog)
     made.add_argument("run", type=Path, help="the directory of a finished run, such as outputs/runs/two")
     if device:
         made.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")

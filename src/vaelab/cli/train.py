@@ -20,10 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 import vaelab
 from vaelab.cli.arguments import remove_empty, with_overrides_of_resumed_run, with_sweep_directory
 from vaelab.cli.explain import explain, unknown_option
-from vaelab.cli.members import CONF, Members
+from vaelab.cli.members import Members
 from vaelab.cli.messages import fail, help_text, print_bug, say
 from vaelab.cli.overrides import CommandLine
+from vaelab.commands import typed
 from vaelab.errors import InputError, Interrupted, UnknownOption, VaelabError, describe_os_error, one_line, summarize
+from vaelab.files import CONF
 from vaelab.locks import locked
 from vaelab.runs.directory import LOCK, another_place, release
 from vaelab.runs.migrate import migrate
@@ -241,7 +243,7 @@ def report(directory: Path) -> None:
     except Exception as error:
         if not isinstance(error, (VaelabError, OSError)):
             print_bug(error)
-        again = f"python scripts/report.py {shlex.quote(str(directory))}"
+        again = f"{typed('report')} {shlex.quote(str(directory))}"
         print(f"no report: {one_line(error)}; try again with {again}", file=sys.stderr)
     else:
         say(f"{count_jobs(found)}: {directory / 'sweep.md'}")

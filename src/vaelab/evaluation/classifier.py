@@ -19,13 +19,13 @@ from vaelab.data.datamodule import ImageDataModule
 from vaelab.data.mapped import chunks_of
 from vaelab.errors import InputError, one_line
 from vaelab.evaluation.progress import Track, untracked
-from vaelab.files import PROJECT
+from vaelab.files import IS_CHECKOUT, PROJECT
 from vaelab.tensor_files import read_tensors, save_tensors
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # of architecture and training; classifiers of other versions in the cache are not used
-CACHE = (PROJECT if (PROJECT / "conf").is_dir() else Path()) / "outputs" / "classifiers"  # one for all runs
+CACHE = (PROJECT if IS_CHECKOUT else Path()) / "outputs" / "classifiers"  # one for all runs
 FEATURES = 64
 EPOCHS, STEPS = 3, 400  # of training, at least
 BATCH = 128

@@ -12,6 +12,7 @@ from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vaelab import hardware
+from vaelab.commands import typed
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import Interrupted, RunFailed, describe_os_error
 from vaelab.evaluation.suite import Evaluation, Settings, evaluate
@@ -155,7 +156,7 @@ def evaluate_tested(run: Run, components: Components, trainer: Trainer) -> None:
         evaluate_run(run, module, components.data)
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"interrupted; the run is complete, and python scripts/evaluate.py {run.directory} does what is missing"
+            f"interrupted; the run is complete, and {typed('evaluate')} {run.directory} does what is missing"
         ) from error
     except OSError as error:
         raise RunFailed(f"{describe_os_error(error)}; the run itself is complete in {run.directory}") from error
@@ -169,7 +170,7 @@ def evaluate_run(run: Run, module: VAEModule, data: ImageDataModule) -> None:
         add_evaluation(run.directory, part, evaluate(part, evaluation))
     if options["parts"]:
         found = read_results(run.directory)["evaluation"]
-        log.info(f"{describe_parts(found, options['parts'])}; more by python scripts/evaluate.py {run.directory}")
+        log.info(f"{describe_parts(found, options['parts'])}; more by {typed('evaluate')} {run.directory}")
 
 
 def evaluate_finished(run: Run) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import vaelab
 from vaelab.errors import InputError
-from vaelab.files import PROJECT, write_json
+from vaelab.files import IS_CHECKOUT, PROJECT, write_json
 from vaelab.locks import locked
 from vaelab.runs.options import evaluation_parts
 
@@ -133,6 +133,8 @@ def versions() -> dict[str, str]:
 @cache
 def commit() -> str | None:
     """The commit of this code, with "-dirty" where files were changed since; None outside a git repository."""
+    if not IS_CHECKOUT:  # the folder may lie in a repository of other code
+        return None
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

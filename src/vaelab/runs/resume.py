@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from vaelab.commands import typed
 from vaelab.errors import InputError, one_line
 from vaelab.runs.directory import COMPOSED, LAST, check_free, clear_for_restart, keep_aside
 from vaelab.runs.migrate import keep_schedule, migrate
@@ -121,5 +122,5 @@ def how_to_go_on(run: Run) -> str:
     """The command that goes on with ``run``, or why there is none."""
     last = run.directory / LAST
     if last.exists():
-        return f"go on with: python train.py {shlex.quote(f'ckpt={last}')}"
+        return f"go on with: {typed('train')} {shlex.quote(f'ckpt={last}')}"
     return f"it had saved no epoch, so there is nothing to go on from in {run.directory}"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from vaelab import hardware
+from vaelab.commands import typed
 from vaelab.errors import InputError
 from vaelab.files import write_text
 from vaelab.runs.directory import LAST, claim, write_composition
@@ -88,7 +89,7 @@ def _train(stack: Stack) -> list[list[dict[str, float]]]:
 def _save(run: Run, rows: list[dict[str, float]], checkpoint: dict) -> None:
     has_finite_loss = all(math.isfinite(row["loss/train"]) for row in rows)
     if not has_finite_loss or not all(weight.isfinite().all() for weight in checkpoint["state_dict"].values()):
-        print(f"{run.directory.name}: diverged, so it is not saved; train.py -m trains it alone")
+        print(f"{run.directory.name}: diverged, so it is not saved; {typed('sweep')} trains it alone")
         return
     claim(run.directory, resumes=True)
     table = io.StringIO()

@@ -28,7 +28,7 @@ OURS = {
     "enable_checkpointing": "the test needs the weights",
     "fast_dev_run": "it saves nothing that could be tested; take trainer=debug",
     "barebones": "it saves nothing that could be tested; take trainer=debug",
-    "num_nodes": "train.py trains on one machine; accelerator=ddp takes all of its GPUs",
+    "num_nodes": "a run trains on one machine; accelerator=ddp takes all of its GPUs",
     "limit_predict_batches": "a run predicts nothing",
 }
 PROFILERS = ("simple", "advanced", "pytorch")

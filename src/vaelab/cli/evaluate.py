@@ -1,0 +1,138 @@
+"""Evaluate a finished run on the test images: print each part, and keep it in the run's results.json.
+
+    python scripts/evaluate.py outputs/runs/two
+    python scripts/evaluate.py outputs/runs/two nll_samples=500 samples=false amortization=true
+
+The parts are likelihood (nll by importance sampling), latents, aggregate (mutual information, marginal KL and total
+correlation), probes (classifiers of the latents), disentanglement (MIG, SAP, DCI and FactorVAE score of images with
+known factors), samples (against test images, in the features of a classifier that is trained once and kept) and
+amortization (what the encoder loses). A part that results.json holds already, computed with the same settings, is not
+computed again, unless recompute=true. A part that failed is tried again.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.table import Table
+from yaml import YAMLError
+
+from vaelab.cli import tools
+from vaelab.errors import InputError
+from vaelab.evaluation.metrics import METRICS
+from vaelab.evaluation.settings import MEANINGS
+from vaelab.evaluation.suite import PARTS, Evaluation, Settings, evaluate, settings_of
+from vaelab.runs.console import log_to_file
+from vaelab.runs.results import RESULTS, add_evaluation, has_failed, read_results
+
+Metrics = Mapping[str, object]
+
+RECOMPUTE = "recompute"
+# Options that are true or false: which parts to compute, and whether also those that are known.
+SWITCHES: Mapping[str, bool] = {**{part: part != "amortization" for part in PARTS}, RECOMPUTE: False}
+SWITCH_TYPE = dataclasses.make_dataclass("Switches", [(name, bool, value) for name, value in SWITCHES.items()])
+DEFAULTS: Mapping[str, object] = {**SWITCHES, **dataclasses.asdict(Settings())}
+
+
+def parse_options(words: list[str]) -> tuple[dict[str, bool], Settings]:
+    """The switches and the settings in words such as ``nll_samples=500``.
+
+    **Raises**
+        InputError: there is no such option, or no such value.
+    """
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name not in DEFAULTS or not equals:
+            close = difflib.get_close_matches(name, DEFAULTS, n=1)
+            hint = f"did you mean {close[0]}=...?" if close else f"the options are {', '.join(DEFAULTS)}"
+            raise InputError(f"there is no option {word!r}; {hint}")
+    switches = _parse(SWITCH_TYPE, [word for word in words if word.partition("=")[0] in SWITCHES])
+    settings = _parse(Settings, [word for word in words if word.partition("=")[0] not in SWITCHES])
+    return {name: switches[name] is True for name in SWITCHES}, Settings(**settings)  # type: ignore[arg-type] # checked
+
+
+def _parse(kind: type, words: list[str]) -> dict[str, object]:
+    """The values of the fields of the dataclass ``kind``, converted to the fields' types."""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.from_dotlist(words))
+        return {str(name): value for name, value in merged.items()}
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    except YAMLError as error:
+        raise InputError(f"cannot read {' '.join(words)}: write option=value") from error
+
+
+def show(part: str, metrics: Metrics) -> None:
+    """Print one part as a table: metric, value, unit, meaning."""
+    if has_failed(metrics):
+        print(f"{part}: failed, {metrics['error']}\n")
+        return
+    if "lacking" in metrics:
+        print(f"{part}: none, {metrics['lacking']}\n")
+        return
+    table = Table(title=part, title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", style="dim")
+    for row in rows(metrics):
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+def rows(metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
+    """Name, value, unit and meaning of each metric of a part; a section within the part comes before the name."""
+    for name, value in metrics.items():
+        if name == "asked":
+            continue
+        for key, item in value.items() if isinstance(value, dict) else [(name, value)]:
+            unit, meaning = (METRICS[key].unit, METRICS[key].meaning) if key in METRICS else ("", "")
+            yield name if key == name else f"{name} {key}", written(item), unit, meaning
+
+
+def written(value: object) -> str:
+    """``value`` as the table shows it."""
+    if isinstance(value, list):
+        return " ".join(f"{item:.2f}" if isinstance(item, float) else str(item) for item in value)
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def describe_options() -> str:
+    """The options with their defaults and meanings, for --help."""
+    lines = ["options, their defaults and meanings:"]
+    for name, value in DEFAULTS.items():
+        default = OmegaConf.to_yaml([value])[2:].strip()
+        lines.append(f"  {f'{name}={default}':<26}{MEANINGS.get(name, '')}".rstrip())
+    return "\n".join(lines)
+
+
+def work() -> None:
+    parser = tools.parser(__doc__, epilog=describe_options())
+    parser.add_argument("options", nargs="*", metavar="option=value", help="a part or a setting, from the list below")
+    arguments = parser.parse_args()
+    switches, settings = parse_options(arguments.options)
+    wanted = [part for part in PARTS if switches[part]]
+    known = read_results(arguments.run).get("evaluation", {})
+    new = [part for part in wanted if switches[RECOMPUTE] or not is_current(known.get(part, {}), part, settings)]
+    if new:
+        module, data = tools.open_run(arguments)
+        log_to_file(arguments.run)  # the traceback of a part that fails
+        evaluation = Evaluation.of(module.evaluated(data), settings, track=tools.progress)
+    for part in wanted:
+        if part in new:
+            known[part] = evaluate(part, evaluation)
+            add_evaluation(arguments.run, part, known[part])  # each at once: a later one may be interrupted
+        show(part, known[part])
+    print(f"kept in {arguments.run / RESULTS}")
+
+
+def is_current(metrics: Metrics, part: str, settings: Settings) -> bool:
+    """Whether ``metrics`` of a part were computed with ``settings``, and did not fail."""
+    return not has_failed(metrics) and metrics.get("asked") == settings_of(part, settings)
+
+
+def main() -> None:
+    tools.main(work)

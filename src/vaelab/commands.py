@@ -1,0 +1,45 @@
+"""The commands, and how they are typed: ``vaelab train``, or in a checkout ``python train.py``."""
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from vaelab.files import IS_CHECKOUT
+
+NAME = "vaelab"
+# Each command is the function ``main`` of the module vaelab.cli.<name>.
+COMMANDS: Mapping[str, str] = {
+    "train": "train, test, evaluate and plot a model",
+    "sweep": "train every combination of options, and report them",
+    "evaluate": "evaluate a finished run further",
+    "sample": "draw images from a run's prior",
+    "encode": "posterior means and standard deviations of images",
+    "reconstruct": "your own images beside their reconstructions",
+    "score": "ELBO and -log p(x) of each image",
+    "report": "tables and plots of one or several sweeps",
+    "export": "encoder and decoder as ONNX files",
+}
+OF_CHECKOUT = {"train": "python train.py", "sweep": "python train.py -m"}  # the others are scripts
+TYPED = re.compile(r"python (train\.py -m|train\.py|scripts/(\w+)\.py)")
+
+
+def typed(command: str) -> str:
+    """``command`` as the user types it: by its file in a checkout, unless the installed command was used.
+
+    >>> typed("sweep"), typed("evaluate")
+    ('python train.py -m', 'python scripts/evaluate.py')
+    """
+    if not IS_CHECKOUT or Path(sys.argv[0]).name.startswith(NAME):
+        return f"{NAME} {command}"
+    return OF_CHECKOUT.get(command, f"python scripts/{command}.py")
+
+
+def as_typed(text: str) -> str:
+    """``text``, in which commands are written as in a checkout, with each as the user types it."""
+    return TYPED.sub(_retyped, text)
+
+
+def _retyped(found: re.Match[str]) -> str:
+    command = {"train.py -m": "sweep", "train.py": "train"}.get(found[1], found[2])
+    return typed(command) if command in COMMANDS else found[0]
