@@ -49,9 +49,9 @@ def work() -> None:
     parser.add_argument("--seeds", type=int, default=30, help="estimates per row (default %(default)s)")
     parser.add_argument("--margins", type=float, nargs="+", default=[0, 1, 2, 3, 4], help="in nats above the rate")
     arguments = parser.parse_args()
-    module, data = tools.open_run(arguments)
-    x, labels = module.evaluated(data).first("test", arguments.images)
-    model = module.model.given(labels)
+    run = tools.open_run(arguments)
+    x, labels = run.module.evaluated(run.data).first("test", arguments.images)
+    model = run.model.given(labels)
     if not shares_samples(model, x):
         raise InputError(f"{arguments.run}: images cannot share samples of the prior in this model")
     with torch.no_grad():

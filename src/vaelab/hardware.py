@@ -77,6 +77,24 @@ def resolve(accelerator: str) -> str:
     return "cpu"
 
 
+def find_device(name: str | torch.device, option: str = "device=") -> torch.device:
+    """The device ``name``: auto, cpu, cuda or mps, or one of several such as cuda:1.
+
+    **Arguments**
+        option: how the user types it.
+
+    **Raises**
+        InputError: this machine has no such device.
+    """
+    kind, _, index = str(name).partition(":")
+    one_of(option.rstrip("= "), kind, ("auto", "cpu", "cuda", "mps"))
+    accelerator = {"cuda": "gpu"}.get(kind, kind)
+    check_accelerator(accelerator, f"{option}{name}", f"{option}cpu or {option}auto")
+    if kind == "cuda" and index and not (index.isdigit() and int(index) < torch.cuda.device_count()):
+        raise InputError(f"{option}{name}: this machine has {torch.cuda.device_count()} GPU(s), counted from 0")
+    return torch.device(resolve(accelerator) if not index else str(name))
+
+
 def count_processes(accelerator: str, devices: int | str) -> int:
     """How many processes a run takes: one per GPU, or on CPUs as many as ``devices`` says."""
     available = torch.cuda.device_count() if resolve(accelerator) == "cuda" else 1

@@ -190,7 +190,7 @@ def test_a_bug_in_a_script_keeps_its_traceback(script, finished, tmp_path, monke
     def sample(*arguments: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr("vaelab.cli.sample.sample_images", sample)
+    monkeypatch.setattr("vaelab.runs.finished.sample_images", sample)
     status, _, err = script("sample", finished, tmp_path / "s.png")
     assert status == 1
     assert "Traceback (most recent call last)" in err

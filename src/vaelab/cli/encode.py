@@ -12,38 +12,34 @@ import argparse
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
-from vaelab import rng
 from vaelab.cli import tools
 from vaelab.data import image_files
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
-from vaelab.training.module import VAEModule
 
 SUFFIXES = (".npz", ".parquet")
-BATCH = 1_000
 
 
 def work() -> None:
     arguments = parse()
     file = tools.target(arguments, SUFFIXES)
     paths = image_files.find(arguments.images or [])
-    module, data = tools.open_run(arguments, reads_data=not paths)
+    run = tools.open_run(arguments)
     if paths:
-        images, labels = tools.own_images(arguments, paths, module.model)
-        names = {"path": np.array([str(path) for path in paths])}
+        images, label = tools.own_images(arguments, paths, run)
+        names, found = {"path": np.array([str(path) for path in paths])}, run.encode(images, label)
     else:
-        images, labels = images_of_split(data, arguments.split or "test")
-        names = {"label": labels.numpy()}
-    arrays = encode(module, data, images, labels)
+        images, labels = images_of_split(run.data, arguments.split or "test")
+        names, found = {"label": labels.numpy()}, run.encode(images, labels if run.classes else None)
+    arrays = {name: value.numpy() for name, value in found._asdict().items()}
     with tools.writing(file) as part:
         if file.suffix == ".npz":
             np.savez_compressed(part, allow_pickle=False, **arrays, **names)
         else:
             pd.DataFrame({**names, **columns(arrays)}).to_parquet(part)
-    print(f"{file}: {len(images):,} images, {arrays['mean'].shape[1]} latents each")
+    print(f"{file}: {len(images):,} images, {run.latent} latents each")
 
 
 def parse() -> argparse.Namespace:
@@ -64,19 +60,6 @@ def images_of_split(data: ImageDataModule, split: str) -> tuple[Tensor, Tensor]:
     if not len(chosen):
         raise InputError(f"--split {split}: this run's data has no such images")
     return chosen.images, chosen.labels
-
-
-def encode(module: VAEModule, data: ImageDataModule, images: Tensor, labels: Tensor) -> dict[str, np.ndarray]:
-    """Mean and standard deviation of q(z|x), ``(N, D)`` each."""
-    means, stds = [], []
-    batches = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
-    with torch.no_grad(), rng.fixed_noise(module.device, rng.EVALUATE):
-        for batch, given in tools.progress(batches, "encoding"):
-            model = module.model.given(given.to(module.device))
-            q = model.encode(data.scale(batch, drawn=True).to(module.device))
-            means.append(q.mean.cpu().numpy())
-            stds.append(q.variance.sqrt().cpu().numpy())
-    return {"mean": np.concatenate(means), "std": np.concatenate(stds)}
 
 
 def columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

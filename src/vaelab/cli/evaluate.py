@@ -118,9 +118,9 @@ def work() -> None:
     known = read_results(arguments.run).get("evaluation", {})
     new = [part for part in wanted if switches[RECOMPUTE] or not is_current(known.get(part, {}), part, settings)]
     if new:
-        module, data = tools.open_run(arguments)
+        run = tools.open_run(arguments)
         log_to_file(arguments.run)  # the traceback of a part that fails
-        evaluation = Evaluation.of(module.evaluated(data), settings, track=tools.progress)
+        evaluation = Evaluation.of(run.module.evaluated(run.data), settings, track=tools.progress)
     for part in wanted:
         if part in new:
             known[part] = evaluate(part, evaluation)

@@ -169,11 +169,16 @@ def _listed(members: Sequence[str]) -> str:
     return ", ".join(members)
 
 
+def search_path(members: Members) -> list[str]:
+    """The override by which Hydra finds the groups of ``--config-dir`` too."""
+    folders = ",".join(quoted(f"file://{folder.absolute()}") for folder in members.folders if folder != CONF)
+    return [f"hydra.searchpath=[{folders}]"] if folders else []
+
+
 def _compose(command: CommandLine) -> Composed:
     """Compose the command without the options that do not exist, and with the first value of each axis."""
     words = [word for override in command.overrides if (word := _first_value(override)) is not None]
-    folders = ",".join(quoted(f"file://{folder.absolute()}") for folder in command.members.folders if folder != CONF)
-    searched = [f"hydra.searchpath=[{folders}]"] if folders else []
+    searched = search_path(command.members)
     while True:
         try:
             with initialize_config_dir(str(CONF), version_base="1.3"):

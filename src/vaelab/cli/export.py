@@ -65,7 +65,7 @@ class Decoder(nn.Module):
 
 def example(model: Model, count: int) -> dict[str, tuple[Tensor, ...]]:
     """Inputs of encoder and decoder, for ``count`` images."""
-    labels = tools.labels(model, count, None)
+    labels = torch.arange(count) % (model.classes or 1)
     z = model.sample_latents(count)
     x = model.given(labels).decode(z).mean
     given = (labels,) if model.classes is not None else ()
@@ -112,7 +112,7 @@ def _outputs(made: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 @torch.no_grad()
 def work() -> None:
     arguments = parse()
-    model = tools.open_run(arguments, reads_data=False)[0].model
+    model = tools.open_run(arguments).model
     if model.posterior is None:
         raise InputError(f"{type(model).__name__} has no encoder to export: its posterior is exact")
     modules: dict[str, nn.Module] = {"decoder": Decoder(model).eval()}

@@ -8,18 +8,12 @@ get a margin of background. --invert is for dark digits on a bright background. 
 printed, and its ELBO in nats where the model has one: it is low for images that differ from the training images.
 """
 
-from collections.abc import Iterator
-
-import torch
 from torch import Tensor
 
-from vaelab import rng
 from vaelab.cli import tools
+from vaelab.commands import typed
 from vaelab.data import image_files
-from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
-from vaelab.evaluation.bounds import bounds, squared_error
-from vaelab.models.contracts import Model
 from vaelab.plots import image_grids
 
 SUFFIXES = (".png",)
@@ -36,32 +30,29 @@ def work() -> None:
     file = tools.target(arguments, SUFFIXES)
     paths = image_files.find(arguments.images)
     if len(paths) > MOST:
-        raise InputError(f"a grid holds at most {MOST} images, got {len(paths)}: name fewer, or use scripts/encode.py")
-    module, data = tools.open_run(arguments, reads_data=False)
-    images, labels = tools.own_images(arguments, paths, module.model)
-    rows, lines = {}, []
-    for first, (originals, reconstructions, metrics) in enumerate(reconstruct(module.model, data, images, labels)):
-        number = first * ROW + 1
-        rows[f"originals {number}"], rows[f"reconstructions {number}"] = originals, reconstructions
-        values = zip(*(value.tolist() for value in metrics.values()), strict=True)
-        lines += [", ".join(f"{name} {value:.2f}" for name, value in zip(metrics, row, strict=True)) for row in values]
+        raise InputError(f"a grid holds at most {MOST} images, got {len(paths)}: name fewer, or use {typed('encode')}")
+    run = tools.open_run(arguments)
+    images, label = tools.own_images(arguments, paths, run)
+    x = run.prepare(images)
+    reconstructed, scores = run.reconstruct(x, label), run.score(x, label, SAMPLES)
     with tools.writing(file) as part:
-        image_grids.labelled_rows(rows).savefig(part)
-    for path, line in zip(paths, lines, strict=True):
-        print(f"{path}: {line}")
+        image_grids.labelled_rows(rows(x, reconstructed)).savefig(part)
+    metrics = {"squared_error": (x - reconstructed).square().flatten(1).sum(1)}
+    metrics |= {name: scores[name] for name in ("elbo", "rate", "distortion") if name in scores}
+    for number, path in enumerate(paths):
+        print(f"{path}: {', '.join(f'{name} {float(values[number]):.2f}' for name, values in metrics.items())}")
     print(file)
 
 
-def reconstruct(
-    model: Model, data: ImageDataModule, images: Tensor, labels: Tensor
-) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
-    """Row by row: originals, reconstructions, and the metrics ``(B,)`` of each image."""
-    with torch.no_grad(), rng.fixed_noise(labels.device, rng.EVALUATE):
-        for part, given in zip(images.split(ROW), labels.split(ROW), strict=True):
-            view, x = model.given(given), data.scale(part, drawn=True).to(given.device)
-            inference = view(x, SAMPLES)
-            metrics = {"squared_error": squared_error(view, inference), **bounds(inference, view.has_bound)}
-            yield x, view.reconstruct(inference.q), metrics
+def rows(x: Tensor, reconstructed: Tensor) -> dict[str, Tensor]:
+    """The rows of the grid by their names: originals, and below them their reconstructions."""
+    parts = enumerate(zip(x.split(ROW), reconstructed.split(ROW), strict=True))
+    pairs = ((first * ROW + 1, originals, back) for first, (originals, back) in parts)
+    return {
+        name: images
+        for number, originals, back in pairs
+        for name, images in ((f"originals {number}", originals), (f"reconstructions {number}", back))
+    }
 
 
 def main() -> None:

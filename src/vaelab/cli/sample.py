@@ -14,29 +14,21 @@ import math
 import numpy as np
 import torch
 
-from vaelab import rng
 from vaelab.checks import number, whole
 from vaelab.cli import tools
 from vaelab.errors import InputError
-from vaelab.models.vae import sample_images
 from vaelab.plots import image_grids
 
 SUFFIXES = (".png", ".npy", ".pt")
-BATCH = 1_000
 LARGEST_GRID = 1_024  # images
 
 
 def work() -> None:
     arguments = parse()
     file = tools.target(arguments, SUFFIXES)
-    model = tools.open_run(arguments, reads_data=False)[0].model
-    if arguments.temperature != 1 and not model.prior.is_standard_normal:
-        raise InputError(f"--temperature is for prior=normal, and this run has {type(model.prior).__name__}")
-    labels = tools.labels(model, arguments.count, arguments.label)
-    with torch.no_grad(), rng.fixed_noise(labels.device, arguments.seed, rng.PLOTS):
-        batches = tools.progress(labels.split(BATCH), "sampling")
-        drawn = [sample_images(model, batch, arguments.noise, arguments.temperature).cpu() for batch in batches]
-    images = torch.cat(drawn)
+    run = tools.open_run(arguments)
+    label = tools.label(run, arguments.label)
+    images = run.sample(arguments.count, label, arguments.temperature, arguments.noise, arguments.seed)
     with tools.writing(file) as part:
         if file.suffix == ".npy":
             np.save(part, images.numpy())

@@ -10,7 +10,6 @@ its table has all test images, with the column "known", and the ROC-AUC of the n
 """
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,39 +18,34 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from vaelab import rng
 from vaelab.checks import whole
 from vaelab.cli import tools
 from vaelab.data import image_files
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
-from vaelab.evaluation.bounds import bounds, squared_error
-from vaelab.evaluation.importance import importance_weights, log_likelihood
-from vaelab.models.contracts import Model
-from vaelab.training.module import VAEModule
 
 SUFFIXES = (".csv", ".parquet")
-BATCH = 100
-DISTORTION_SAMPLES = 100  # of a model without a density of its latents
 
 
 def work() -> None:
     arguments = parse()
     file = tools.target(arguments, SUFFIXES)
     paths = image_files.find(arguments.images)
-    module, data = tools.open_run(arguments, reads_data=not paths)
+    run = tools.open_run(arguments)
     if paths:
-        images, labels = tools.own_images(arguments, paths, module.model)
+        images, label = tools.own_images(arguments, paths, run)
         names = {"path": np.array([str(path) for path in paths])}
+        scores = run.score(images, label, arguments.samples)
     else:
-        images, labels = data.image_set.test_images, data.image_set.test_labels
-        names = {"image": np.arange(len(images)), "label": labels.numpy(), **known(data, labels)}
-    table = pd.DataFrame({**names, **score(module, data, images, labels, arguments.samples)})
+        images, labels = run.data.image_set.test_images, run.data.image_set.test_labels
+        names = {"image": np.arange(len(images)), "label": labels.numpy(), **known(run.data, labels)}
+        scores = run.score(images, labels if run.classes else None, arguments.samples)
+    table = pd.DataFrame({**names, **{name: values.numpy() for name, values in scores.items()}})
     with tools.writing(file) as part:
         table.to_csv(part, index=False) if file.suffix == ".csv" else table.to_parquet(part)
     print(f"{file}: {len(table):,} images; mean {describe(table)}")
     if "known" in table and table["known"].nunique() == 2:
-        print(separation(table, data))
+        print(separation(table, run.data))
 
 
 def parse() -> argparse.Namespace:
@@ -74,40 +68,6 @@ def known(data: ImageDataModule, labels: Tensor) -> dict[str, np.ndarray]:
     if data.classes is None:
         return {}
     return {"known": torch.isin(labels, torch.tensor(data.classes)).numpy()}
-
-
-def score(
-    module: VAEModule, data: ImageDataModule, images: Tensor, labels: Tensor, samples: int
-) -> dict[str, np.ndarray]:
-    """The columns of the table, ``(N,)`` each."""
-    parts = list(_batches(module, data, images, labels, samples))
-    return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
-
-
-def _batches(
-    module: VAEModule, data: ImageDataModule, images: Tensor, labels: Tensor, samples: int
-) -> Iterator[dict[str, Tensor]]:
-    batches = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
-    with torch.no_grad(), rng.fixed_noise(module.device, rng.EVALUATE):
-        for batch, given in tools.progress(batches, "scoring"):
-            x = data.scale(batch, drawn=True).to(module.device)
-            yield score_batch(module.model.given(given.to(module.device)), x, samples)
-
-
-def score_batch(model: Model, x: Tensor, samples: int) -> dict[str, Tensor]:
-    """The scores ``(B,)`` of images ``x`` ``(B, C, H, W)``; without a density of the latents the distortion alone."""
-    if not model.has_bound:
-        inference = model(x, DISTORTION_SAMPLES)
-        return {**bounds(inference, has_bound=False), "squared_error": squared_error(model, inference)}
-    weights = importance_weights(model, x, samples)
-    log_px, variance = log_likelihood(weights.log_w)
-    return {
-        "elbo": weights.elbo,
-        "nll": -log_px,
-        "nll_stderr": variance.sqrt(),
-        "rate": weights.rate,
-        "distortion": weights.distortion,
-    }
 
 
 def describe(table: pd.DataFrame) -> str:

@@ -6,22 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from vaelab import hardware
-from vaelab.checks import one_of
 from vaelab.cli.messages import fail, print_bug
 from vaelab.commands import as_typed
 from vaelab.data import image_files
-from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, VaelabError, describe_os_error, one_line
 from vaelab.files import replacing
-from vaelab.models.contracts import Model
 from vaelab.progress import progress as progress  # for the scripts
 from vaelab.runs.console import log_to_console
-from vaelab.runs.load import load_run
-from vaelab.training.module import VAEModule
+from vaelab.runs.finished import FinishedRun, load
+from vaelab.runs.inputs import label_tensor
 
 
 def main(work: Callable[[], None]) -> None:
@@ -76,41 +72,26 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", type=int, help="the class of all images, for a conditional model")
 
 
-def open_run(arguments: argparse.Namespace, reads_data: bool = True) -> tuple[VAEModule, ImageDataModule]:
-    """The module of the run in the arguments, on the device in the arguments, and its data, read or not."""
-    module, data = load_run(arguments.run, reads_data)
-    return module.to(device(arguments.device)), data
+def open_run(arguments: argparse.Namespace) -> FinishedRun:
+    """The run in the arguments, on the device in the arguments."""
+    return load(arguments.run, hardware.find_device(arguments.device, "--device "))
 
 
-def device(name: str) -> torch.device:
-    """The device that ``--device`` names."""
-    one_of("--device", name, ("auto", "cpu", "cuda", "mps"))
-    accelerator = {"cuda": "gpu"}.get(name, name)
-    hardware.check_accelerator(accelerator, f"--device {name}", "--device cpu or --device auto")
-    return torch.device(hardware.resolve(accelerator))
+def label(run: FinishedRun, label: int | None) -> int | None:
+    """The label that ``--label`` gives; an InputError where the model has no such label."""
+    if label is not None:
+        label_tensor(label, 1, run.classes, "--label ")
+    return label
 
 
-def labels(model: Model, count: int, label: int | None) -> Tensor:
-    """``count`` labels: all ``label``, or without one the classes in turn. A model without classes ignores them."""
-    device = next(model.parameters()).device
-    if label is None:
-        return torch.arange(count, device=device) % (model.classes or 1)
-    if model.classes is None:
-        raise InputError(f"--label {label}: this model is not conditioned on labels; leave it out, or use model=cvae")
-    if not 0 <= label < model.classes:
-        raise InputError(f"--label must be from 0 to {model.classes - 1}, got {label}")
-    return torch.full((count,), label, device=device)
-
-
-def own_images(arguments: argparse.Namespace, paths: list[Path], model: Model) -> tuple[Tensor, Tensor]:
-    """The images at ``paths``, uint8 ``(N, C, H, W)``, and a label for each ``(N,)``, which some models ignore."""
-    if model.classes is not None and arguments.label is None:
+def own_images(arguments: argparse.Namespace, paths: list[Path], run: FinishedRun) -> tuple[Tensor, int | None]:
+    """The images at ``paths``, uint8 ``(N, C, H, W)``, and their label, for a model that is conditioned on labels."""
+    given = label(run, arguments.label)
+    if run.classes is not None and given is None:
         raise InputError(
-            f"this model is conditioned on labels: name the images' class with --label, 0 to {model.classes - 1}"
+            f"this model is conditioned on labels: name the images' class with --label, 0 to {run.classes - 1}"
         )
-    shape = model.given(labels(model, 1, None)).decode(model.sample_latents(1)).event_shape
-    images = image_files.read(paths, tuple(shape), arguments.invert)
-    return images, labels(model, len(images), arguments.label)
+    return image_files.read(paths, run.shape, arguments.invert), given
 
 
 def target(arguments: argparse.Namespace, suffixes: tuple[str, ...]) -> Path:

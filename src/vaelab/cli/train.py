@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,16 @@ from vaelab.cli.members import Members
 from vaelab.cli.messages import fail, help_text, print_bug, say
 from vaelab.cli.overrides import CommandLine
 from vaelab.commands import typed
-from vaelab.errors import InputError, Interrupted, UnknownOption, VaelabError, describe_os_error, one_line, summarize
+from vaelab.errors import (
+    InputError,
+    Interrupted,
+    RunFailed,
+    UnknownOption,
+    VaelabError,
+    describe_os_error,
+    one_line,
+    summarize,
+)
 from vaelab.files import CONF
 from vaelab.locks import locked
 from vaelab.runs.directory import LOCK, another_place, release
@@ -41,44 +51,90 @@ class JobFailed(Exception):
     """A job of a sweep failed, and its error is printed; Hydra goes on with the others."""
 
 
+class Stopped(SystemExit):
+    """Ends a run from inside of Hydra, which passes an exit on, and adds lines of its own to other exceptions."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(1)
+        self.error = error
+
+
 def main() -> None:
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
+    """The command line: an error is one line, a bug keeps its traceback, and both end it with status 1."""
     if sys.argv[1:] in (["--help"], ["-h"]):
         return say(help_text(CONF))
-    command = CommandLine([], [], Members())
-    try:
-        command = CommandLine.parse(with_overrides_of_resumed_run(sys.argv[1:]))
-        command.check()
-        sys.argv[1:] = command.words
-        if command.is_multirun:
-            return sweep()
-        compose()
-    except VaelabError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted")
-    except (HydraException, OmegaConfBaseException) as error:
-        fail(explain(error, command))
-    except OSError as error:  # Hydra makes the directory before the project's own checks
-        fail(f"{describe_os_error(error)}; {another_place(error)}")
-
-
-def sweep() -> None:
-    """Run the jobs of a multirun, then make its report, also where jobs failed."""
-    sys.argv[1:], directory = with_sweep_directory(sys.argv[1:])
-    is_new = directory is not None and not directory.exists()
     if any(argument.startswith("hydra/launcher=") for argument in sys.argv):
         # As for Ctrl-C, so that a launcher stops the processes that it started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        start(sys.argv[1:])
+    except VaelabError as error:
+        fail(one_line(error))
+    except KeyboardInterrupt:
+        fail("interrupted")
+    except Exception as error:
+        print_bug(error)
+        sys.exit(1)
+
+
+def start(words: list[str]) -> Path | None:
+    """Do what the command line ``words`` says, and return the directory of the run or the sweep.
+
+    **Raises**
+        VaelabError: the one line that the command ends with. Any other exception is a bug.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
+    try:
+        return _start(words)
+    except Stopped as stopped:
+        error = stopped.error
+    raise error  # here, so that its own context stays
+
+
+def _start(words: list[str]) -> Path | None:
+    command = CommandLine([], [], Members())
+    try:
+        command = CommandLine.parse(with_overrides_of_resumed_run(words))
+        command.check()
+        sys.argv[1:] = command.words  # where Hydra reads them
+        return sweep() if command.is_multirun else single()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error, command)) from error
+    except OSError as error:  # Hydra makes the directory before the project's own checks
+        raise RunFailed(f"{describe_os_error(error)}; {another_place(error)}") from error
+
+
+def with_hydra(function: Callable[[DictConfig], float | None]) -> Callable[[], None]:
+    """A function that composes the configuration of ``sys.argv`` and calls ``function`` with it, once for each job."""
+    return hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(function)
+
+
+def single() -> Path | None:
+    """Do one run, and return its directory; None where the command only asked for a look at the configuration."""
+    places = []
+
+    def run_noted(config: DictConfig) -> None:
+        places.append(Path(HydraConfig.get().runtime.output_dir))
+        run_composed(config)
+
+    with_hydra(run_noted)()
+    return places[0] if places else None
+
+
+def sweep() -> Path | None:
+    """Run the jobs of a multirun, then make its report, also where jobs failed."""
+    sys.argv[1:], directory = with_sweep_directory(sys.argv[1:])
+    is_new = directory is not None and not directory.exists()
     wrong = ""
     try:
-        compose()
+        with_hydra(run_composed)()
     except JobFailed as error:
         wrong = f"a job of the sweep failed, the others went on; the first to fail: {error}"
     except Interrupted:
         raise
-    except KeyboardInterrupt:
-        fail(f"interrupted{'' if directory is None else '; the same command goes on with the sweep'}")
+    except KeyboardInterrupt as error:
+        again = "" if directory is None else "; the same command goes on with the sweep"
+        raise Interrupted(f"interrupted{again}") from error
     except (HydraException, OmegaConfBaseException):
         if directory is not None and is_new:
             remove_empty(directory)
@@ -88,7 +144,8 @@ def sweep() -> None:
     if directory is not None and directory.is_dir():
         report(directory)
     if wrong:
-        fail(wrong)
+        raise RunFailed(wrong)
+    return directory
 
 
 def _why_the_sweep_ended(error: Exception) -> str:
@@ -118,7 +175,9 @@ def _job(config: DictConfig) -> Job:
     multirun = composed.mode == RunMode.MULTIRUN
     side_by_side = multirun and not composed.launcher["_target_"].endswith(".BasicLauncher")
     if multirun and "optuna" in composed.sweeper["_target_"] and not config.data.val:
-        fail("a search maximises the validation ELBO, and data.val=0 leaves no validation images: take data.val=5000")
+        raise InputError(
+            "a search maximises the validation ELBO, and data.val=0 leaves no validation images: take data.val=5000"
+        )
     directory, here = Path(composed.runtime.output_dir), Path.cwd()
     overrides = list(composed.overrides.task)
     if multirun:
@@ -132,10 +191,12 @@ def _job(config: DictConfig) -> Job:
     return Job(overrides, choices, directory, multirun, side_by_side, tuple(map(Path, sources)))
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def compose(config: DictConfig) -> float | None:
+def run_composed(config: DictConfig) -> float | None:
     """One job; a search maximises what it returns."""
-    job = _job(config)
+    try:
+        job = _job(config)
+    except InputError as error:
+        raise Stopped(error) from error
     directory = job.directory
     # Empty folders that existed before belong to the user and stay.
     is_ours = not directory.is_dir() or directory.stat().st_ctime >= vaelab.STARTED
@@ -143,23 +204,18 @@ def compose(config: DictConfig) -> float | None:
         check_read(unresolved(config), [*HydraConfig.get().overrides.hydra, *job.overrides])
         return run_job(job, _values(config, job))
     except Interrupted as error:
-        if not job.multirun or not job.side_by_side:
-            if not job.multirun:
-                release(directory, is_ours)
-            fail(f"{error}{'; the same command goes on with the sweep' if job.multirun else ''}")
+        if not job.multirun:
+            release(directory, is_ours)
+            raise Stopped(error) from error
+        if not job.side_by_side:
+            raise Stopped(Interrupted(f"{error}; the same command goes on with the sweep")) from error
         raise
-    except VaelabError as error:
-        line = one_line(error)
-        if not job.multirun:
-            release(directory, is_ours)
-            fail(line)  # an exit, not an exception: Hydra would add lines of its own
-        print(f"error: {directory}: {line}", file=sys.stderr)
-        raise JobFailed(line) from error
     except Exception as error:
-        print_bug(error)
         if not job.multirun:
             release(directory, is_ours)
-            sys.exit(1)
+            raise Stopped(error) from error
+        if not isinstance(error, VaelabError):
+            print_bug(error)
         line = summarize(error)
         print(f"error: {directory}: {line}", file=sys.stderr)
         raise JobFailed(line) from error

@@ -255,7 +255,10 @@ class ImageDataModule(LightningDataModule, ABC):
         **Arguments**
             drawn: whether to draw binary pixels anew, where ``binarize`` is ``static`` or ``dynamic``.
         """
-        x = images.float().div_(255)
+        return self.binarized(images.float().div_(255), drawn)
+
+    def binarized(self, x: Tensor, drawn: bool = False) -> Tensor:
+        """Grey images float32 ``(..., C, H, W)`` in [0, 1] as models get them; see ``scale``."""
         if self.binarize == "threshold":
             return x.ge_(0.5)
         if drawn and self.binarize in ("static", "dynamic"):

@@ -87,9 +87,14 @@ def open_image(path: Path, mode: str, background: str, least: int | None = None)
         with Image.open(path) as image:
             if least is not None:
                 image.draft(None, (least, least))
-            return _on_background(_to_eight_bits(ImageOps.exif_transpose(image)), mode, background)
+            return upright(image, mode, background)
     except DAMAGE as error:
         raise InputError(f"{path} is no image, or a damaged one ({one_line(error)})") from error
+
+
+def upright(image: Image.Image, mode: str, background: str = "black") -> Image.Image:
+    """``image`` with 8 bits per channel, turned as its EXIF orientation says, on ``background``; see `open_image`."""
+    return _on_background(_to_eight_bits(ImageOps.exif_transpose(image)), mode, background)
 
 
 def _on_background(image: Image.Image, mode: str, background: str) -> Image.Image:

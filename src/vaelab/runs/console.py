@@ -21,14 +21,20 @@ class ConsoleHandler(logging.StreamHandler):
 
 def log_to_console(quiet: bool = False) -> None:
     """Print vaelab's messages to standard output, from the first process alone; ``quiet`` prints a line or two."""
+    close_logs()  # of the job before, in a multirun
     root = logging.getLogger("vaelab")
-    for handler in root.handlers[:]:  # of the job before, in a multirun
-        root.removeHandler(handler)
-        handler.close()
     root.setLevel(logging.DEBUG)
     console = ConsoleHandler(sys.stdout) if ranks.is_first() else logging.NullHandler()
     console.setLevel(SUMMARY if quiet else logging.INFO)
     root.addHandler(console)
+
+
+def close_logs() -> None:
+    """Close the console and train.log."""
+    root = logging.getLogger("vaelab")
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def log_to_file(directory: Path) -> None:

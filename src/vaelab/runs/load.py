@@ -46,7 +46,7 @@ def load_run(directory: Path, reads_data: bool = True) -> tuple[VAEModule, Image
     with _explaining(directory, results, RuntimeError):  # torch's, where the weights are of another model
         module.load_state_dict(weights)
     if reads_data:
-        _read_data(directory, data, there)
+        read_images(directory, data, there)
     return module.eval(), data
 
 
@@ -73,7 +73,15 @@ def _read_composition(path: Path) -> dict:
     return config
 
 
-def _read_data(directory: Path, data: ImageDataModule, there: dict) -> None:
+def read_images(directory: Path, data: ImageDataModule, there: dict) -> None:
+    """Read the images of the run in ``directory``.
+
+    **Arguments**
+        there: the section ``data`` of its results.json.
+
+    **Raises**
+        InputError: they are missing, or others than those that the run was tested on.
+    """
     data.prepare_data()
     data.setup()
     here = data.describe()

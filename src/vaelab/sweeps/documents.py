@@ -15,11 +15,16 @@ LONGEST_TABLE = 100  # rows in sweep.md; sweep.csv has all
 LONGEST_LIST = 20  # values of an option
 
 
-def as_csv(sweep: Sweep) -> str:
+def job_table(sweep: Sweep) -> pd.DataFrame:
     """A row per job: the swept options and every metric of its test."""
     columns = ["sweep", "job", "status", "error", "group", *sweep.axes, "seed", "parameters", "tested_epoch"]
     metrics = [name for name in sweep.jobs if str(name).startswith(("test_", "validation_"))]
-    return sweep.jobs[[*columns, *metrics]].to_csv(index=False)
+    return sweep.jobs[[*columns, *metrics]]
+
+
+def as_csv(sweep: Sweep) -> str:
+    """The table of all jobs as sweep.csv has it."""
+    return job_table(sweep).to_csv(index=False)
 
 
 def as_json(sweep: Sweep) -> dict[str, object]:
