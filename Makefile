@@ -3,13 +3,14 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help env train test browser engines slurm tensorboard clean
+.PHONY: help env train test browser engines slurm docs tensorboard clean
 
 help:  ## list the targets
 	@echo "make env           make the environment (.venv); the targets below do it by themselves"
 	@echo "make train         train model=vae latent=20; make train ARGS=\"latent=2 beta.weight=4\" passes overrides on"
 	@echo "make test          lint, types, doctests and the test suite"
 	@echo "make engines       sweeps on Slurm, Ray, joblib and submitit, with real jobs, in some minutes"
+	@echo "make docs          the documentation with the API reference as a site: docs/_build/html/site.html"
 	@echo "make tensorboard   the curves and plots of every run, in the browser"
 	@echo "make clean         remove the environment (runs stay in outputs/)"
 
@@ -20,7 +21,7 @@ env: .venv/installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "error: $(PYTHON) is older than Python 3.10; name a newer one: make PYTHON=python3.11 env"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e '.[tools,slurm,ray,search,test]'
+	$(BIN)/python -m pip install --quiet -e '.[tools,slurm,ray,search,docs,test]'
 	@touch $@
 
 train: env
@@ -55,6 +56,10 @@ slurm:
 	  && DEBIAN_FRONTEND=noninteractive $$as_root apt-get -qq install -y --no-install-recommends \
 	    slurm-wlm munge > /dev/null; } \
 	  || echo "no Slurm here, and no way to install it: its tests will be skipped"
+
+# A warning is an error, so that a link or a name that leads nowhere is found.
+docs: env
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 tensorboard: env
 	$(BIN)/tensorboard --logdir outputs

@@ -61,7 +61,7 @@ def sweep(*overrides: str) -> "pd.DataFrame":
         overrides: what the command line takes; several values of an option are an axis, such as ``latent=2,10``.
 
     **Returns**
-        A row for each job, as in sweep.csv: the axes, and the metrics of its test as ``test_elbo``, ``test_rate``, ...
+        A row for each job, as in sweep.csv, with the axes and the metrics of its test, such as ``test_elbo``.
         The attribute ``attrs["directory"]`` is the sweep's directory, which has the report and its plots.
 
     **Raises**

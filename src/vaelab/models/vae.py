@@ -101,7 +101,7 @@ class ConditionalModel(LatentVariableModel):
 
     **Arguments**
         likelihood: a function that makes the likelihood, called with ``latent`` = D + ``classes``.
-        latent: D.
+        latent: the number of latents.
         classes: how many labels there are.
         image: the shape ``(C, H, W)``.
     """

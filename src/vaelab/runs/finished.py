@@ -84,7 +84,7 @@ class FinishedRun:
 
     @property
     def model(self) -> Model:
-        """The model, in evaluation mode: ``model(x)`` is an Inference, ``model.encode(x)`` is q(z|x)."""
+        """The model in evaluation mode. ``model(x)`` is an `Inference`, and ``model.encode(x)`` is q(z|x)."""
         return self.module.model
 
     @property
@@ -94,7 +94,7 @@ class FinishedRun:
 
     @cached_property
     def config(self) -> DictConfig:
-        """The composed configuration: ``run.config.beta.weight``."""
+        """The composed configuration, as in ``run.config.beta.weight``."""
         return OmegaConf.create(self.module.config)
 
     @property
@@ -104,7 +104,7 @@ class FinishedRun:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """The metrics of the test images: elbo, rate, distortion, nll, ... in nats per image."""
+        """The metrics of the test images, such as elbo, rate, distortion and nll, in nats per image."""
         return dict(self.results["test"])
 
     @cached_property
@@ -119,7 +119,7 @@ class FinishedRun:
 
     @property
     def classes(self) -> int | None:
-        """How many labels the model is conditioned on; None: it is not."""
+        """How many labels the model is conditioned on, or None where it is not."""
         return self.model.classes
 
     @cached_property
