@@ -230,12 +230,13 @@ def test_a_job_that_fails_is_raised_after_the_report(here, capfd):
 
 
 def test_a_bug_keeps_its_exception(here, monkeypatch):
-    def fit(*arguments: object, **options: object) -> None:
+    def training_step(*arguments: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("lightning.Trainer.fit", fit)
+    monkeypatch.setattr("vaelab.training.module.VAEModule.training_step", training_step)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         vaelab.train(*QUICK, "name=run")
+    assert not logging.getLogger("vaelab").handlers
 
 
 def test_a_composition_is_that_of_the_run(run):

@@ -1,10 +1,12 @@
-"""How a run shows its progress: a bar on a terminal, else a line for some of its epochs."""
+"""How a run shows its progress: a bar on a terminal or in Jupyter, else a line for some of its epochs."""
 
 import logging
 import sys
 import time
+from importlib.util import find_spec
 
 from lightning import Callback, LightningModule, Trainer
+from rich import get_console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vaelab.training.lightning_internals import steps_between_logs
@@ -17,14 +19,14 @@ MAX_LINES = 50  # lines of progress of a run that has no terminal
 
 
 class ProgressReporter(Callback):
-    """A bar over the whole run with epoch, loss and validation ELBO; lines where there is no terminal.
+    """A bar over the whole run with epoch, loss and validation ELBO; lines where none can be drawn.
 
     **Arguments**
         bar: False where other runs write to the same terminal.
     """
 
     def __init__(self, bar: bool = True) -> None:
-        self.has_bar = bar and sys.stdout.isatty()
+        self.has_bar = bar and (sys.stdout.isatty() or _in_jupyter())
         self.bar: Progress | None = None
         self.validation = ""
         self.pending: tuple[int, str] | None = None
@@ -92,6 +94,11 @@ class ProgressReporter(Callback):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+def _in_jupyter() -> bool:
+    """Whether this is a notebook that can draw a bar, for which rich needs ipywidgets."""
+    return get_console().is_jupyter and find_spec("ipywidgets") is not None
 
 
 def _make_bar() -> Progress:
