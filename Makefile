@@ -17,7 +17,7 @@ help:  ## list the targets
 env: .venv/installed
 
 # A file that pip finished, not the folder: an installation that was cut off is made again.
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "error: $(PYTHON) is older than Python 3.10; name a newer one: make PYTHON=python3.11 env"; exit 1; }
 	$(PYTHON) -m venv .venv

@@ -25,6 +25,8 @@ from vaelab.files import CONF
 from vaelab.runs.options import resolve, unresolved
 from vaelab.runs.unread import check_read
 
+FOLDER = ("--config-dir", "-cd")  # the flag that names a folder of pieces
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -45,11 +47,10 @@ def train(*overrides: str) -> "FinishedRun":
         run = vaelab.train("latent=2", "beta.weight=4", "name=two")
         run.metrics["elbo"]
     """
-    if any(word in MULTIRUN for word in overrides):
-        raise InputError('vaelab.train makes one run: take vaelab.sweep("latent=2,10")')
+    words = _checked("train", overrides)
     from vaelab.runs.finished import load
 
-    return load(_do(list(overrides)))
+    return load(_do(words))
 
 
 def sweep(*overrides: str) -> "pd.DataFrame":
@@ -72,7 +73,7 @@ def sweep(*overrides: str) -> "pd.DataFrame":
         table = vaelab.sweep("latent=2,10", "beta.weight=1,4")
         table[["latent", "beta.weight", "test_elbo"]]
     """
-    directory = _do([MULTIRUN[0], *(word for word in overrides if word not in MULTIRUN)])
+    directory = _do([MULTIRUN[0], *_checked("sweep", overrides)])
     from vaelab.sweeps.documents import job_table
     from vaelab.sweeps.table import read
 
@@ -94,9 +95,7 @@ def compose(*overrides: str) -> DictConfig:
         >>> compose("latent=2", "beta=linear", "beta.weight=4", "name=two").beta.weight
         4
     """
-    command = CommandLine.parse(overrides)
-    if command.is_multirun:
-        raise InputError("vaelab.compose describes one run: leave -m out")
+    command = CommandLine.parse(_checked("compose", overrides))
     command.check()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -121,13 +120,28 @@ def _resolved(config: DictConfig, words: list[str]) -> DictConfig:
         HydraConfig.instance().cfg = before
 
 
+def _checked(function: str, overrides: tuple[str, ...]) -> list[str]:
+    """``overrides`` as words of a command line; an InputError where they are no texts, or a flag that prints."""
+    for word in overrides:
+        if not isinstance(word, str):
+            raise InputError(f'vaelab.{function} takes texts such as "latent=2", got {type(word).__name__} {word!r}')
+        if word in MULTIRUN or word.startswith("hydra.mode="):
+            raise InputError(
+                f"vaelab.{function} takes no {word}: vaelab.sweep is for several runs, vaelab.train for one"
+            )
+        if word.startswith("-") and not word.startswith(FOLDER):
+            raise InputError(
+                f"vaelab.{function} takes options such as latent=2, and of the flags only --config-dir=..."
+            )
+    return list(overrides)
+
+
 def _do(words: list[str]) -> Path:
     """The directory of the run or the sweep that the command line ``words`` makes."""
     vaelab.STARTED = time.time()
     with _arguments(words):
         directory = start(words)
-    if directory is None:
-        raise InputError(f"{' '.join(words)} trains nothing: vaelab.compose(...) shows a configuration")
+    assert directory is not None  # only a command with a flag such as --cfg, which _checked refuses, has none
     return directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
 
 

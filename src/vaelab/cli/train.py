@@ -4,7 +4,6 @@ What a run does is in `vaelab.runs`, whose heavy imports wait until there is som
 """
 
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from vaelab.cli.explain import explain, unknown_option
 from vaelab.cli.members import Members
 from vaelab.cli.messages import fail, help_text, print_bug, say
 from vaelab.cli.overrides import CommandLine
-from vaelab.commands import typed
+from vaelab.cli.sweep_report import report
 from vaelab.errors import (
     InputError,
     Interrupted,
@@ -285,21 +284,3 @@ def validation_objective(state: RunState) -> float | None:
     """What a search maximises: the validation's ELBO at beta = 1, or the negative distortion where there is none."""
     found = (state.results or {}).get("validation", {})
     return found.get("elbo", -found["distortion"] if "distortion" in found else None)
-
-
-def report(directory: Path) -> None:
-    """Make the sweep's tables and plots; an error here is printed, and the sweep is complete all the same."""
-    from vaelab.runs.console import log_to_console
-    from vaelab.sweeps.documents import count_jobs
-    from vaelab.sweeps.report import report as write_report
-
-    log_to_console(quiet=True)  # not to the last job's train.log
-    try:
-        found = write_report([directory], directory)
-    except Exception as error:
-        if not isinstance(error, (VaelabError, OSError)):
-            print_bug(error)
-        again = f"{typed('report')} {shlex.quote(str(directory))}"
-        print(f"no report: {one_line(error)}; try again with {again}", file=sys.stderr)
-    else:
-        say(f"{count_jobs(found)}: {directory / 'sweep.md'}")
