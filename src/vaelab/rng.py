@@ -48,3 +48,20 @@ def fixed_noise(device: torch.device, *numbers: int) -> Iterator[None]:
         yield
         if mps_state is not None:
             torch.mps.set_rng_state(mps_state)
+
+
+def state(device: torch.device) -> torch.Tensor:
+    """The state of torch's generators of the CPU and of ``device``, uint8 ``(S,)``."""
+    of_device = {"cuda": torch.cuda.get_rng_state, "mps": lambda _: torch.mps.get_rng_state()}.get(device.type)
+    parts = [torch.get_rng_state(), *([] if of_device is None else [of_device(device)])]
+    return torch.cat(parts)
+
+
+def restore(device: torch.device, saved: torch.Tensor) -> None:
+    """Give torch's generators the `state` that was ``saved`` on a device of the same type."""
+    length = len(torch.get_rng_state())
+    torch.set_rng_state(saved[:length])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(saved[length:], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(saved[length:])

@@ -30,13 +30,14 @@ def recorded(folder: Path) -> list[dict[str, str]]:
 
 
 def ending(written: dict) -> tuple[float, int, str]:
-    return written["epochs"], written["steps"], written["stopped"]
+    assert written["ended"] == {**written["ended"], "epoch": written["epochs"], "step": written["steps"]}
+    return written["epochs"], written["steps"], written["ended"]["reason"]
 
 
 def test_a_finished_training(command, tmp_path):
     status, out, err = command(*RUN, "+trainer.profiler=simple")
     assert (status, err) == (0, "")
-    assert ending(results(tmp_path)) == (2, 16, "finished")
+    assert ending(results(tmp_path)) == (2, 16, "epochs")
     assert results(tmp_path)["blew_up"] is False
     assert "ended the training" not in out
     for text in (out, (tmp_path / "outputs/runs/run/train.log").read_text()):
@@ -45,7 +46,7 @@ def test_a_finished_training(command, tmp_path):
 
 
 def test_a_training_that_max_steps_ended_within_an_epoch_and_that_goes_on(command, tmp_path):
-    status, out, err = command(*RUN, "epochs=4", "+trainer.max_steps=11")
+    status, out, err = command(*RUN, "epochs=4", "trainer.max_steps=11")
     assert (status, err) == (0, "")
     assert ending(results(tmp_path)) == (1.38, 11, "max_steps")
     assert "trainer.max_steps ended the training after 1.38 of 4 epochs, 11 steps" in out
@@ -54,14 +55,21 @@ def test_a_training_that_max_steps_ended_within_an_epoch_and_that_goes_on(comman
     assert rows[-1]["step"] == "11"
     assert rows[-1]["loss/train"]
 
-    status, out, err = command("ckpt=outputs/runs/run/checkpoints/last.ckpt", "~trainer.max_steps")
+    assert "train on: python train.py ckpt=outputs/runs/run/checkpoints/last.ckpt trainer.max_steps=22" in out
+
+    status, _, err = command("ckpt=outputs/runs/run/checkpoints/last.ckpt")
+    assert (status, err.count("\n")) == (1, 1)
+    assert (
+        "has 11 steps behind it, and trainer.max_steps=11 ends it there: to train on, add trainer.max_steps=22" in err
+    )
+    status, out, err = command("ckpt=outputs/runs/run/checkpoints/last.ckpt", "trainer.max_steps=null")
     assert (status, err) == (0, "")
-    assert results(tmp_path)["stopped"] == "finished"
-    assert results(tmp_path)["steps"] == 11 + 2 * 8  # Lightning goes on with the next epoch
+    assert ending(results(tmp_path)) == (4, 4 * 8, "epochs")
+    assert [float(row["epoch"]) for row in recorded(tmp_path) if row["elbo/val"]] == [1, 2, 3, 4]
 
 
 def test_a_training_that_is_shorter_than_an_epoch_has_its_metrics(command, tmp_path):
-    status, _, err = command(*RUN, "+trainer.max_steps=3", "trainer.log_every_n_steps=50")
+    status, _, err = command(*RUN, "trainer.max_steps=3", "trainer.log_every_n_steps=50")
     assert (status, err) == (0, "")
     assert ending(results(tmp_path)) == (0.38, 3, "max_steps")
     (row,) = recorded(tmp_path)
@@ -69,14 +77,17 @@ def test_a_training_that_is_shorter_than_an_epoch_has_its_metrics(command, tmp_p
 
 
 def test_a_training_that_max_time_ended(command, tmp_path):
-    status, out, err = command(*RUN, "epochs=100000", "+trainer.max_time=00:00:00:01")
+    status, out, err = command(*RUN, "epochs=100000", "trainer.max_time=00:00:00:01")
     assert (status, err) == (0, "")
     written = results(tmp_path)
-    assert written["stopped"] == "max_time"
+    assert written["ended"]["reason"] == "max_time"
     assert 0 < written["epochs"] < 1000
     assert written["epochs"] == pytest.approx(written["steps"] / 8, abs=0.01)
     assert "trainer.max_time ended the training after" in out
     assert "the schedules of the learning rate and of beta are those of 100000 epochs" in out
+    status, _, err = command("ckpt=outputs/runs/run/checkpoints/last.ckpt")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "was trained for as long as its limit of time allows: to train on, add trainer.max_time=null" in err
 
 
 def test_going_on_for_longer_says_how_the_schedules_stretch(command, tmp_path, finished):
@@ -149,7 +160,7 @@ def test_a_finite_blow_up_is_told_and_flagged(command, tmp_path, tmp_path_factor
 def test_what_counts_as_a_blow_up(tmp_path, criterion, before, values, is_blown_up):
     name = criterion or "distortion"
     validation, tested = values
-    (tmp_path / "metrics.csv").write_text(f"epoch,{name}/val\n1,{before}\n2,{validation}\n")
+    (tmp_path / "metrics.csv").write_text(f"epoch,step,{name}/val\n1,8,{before}\n2,16,{validation}\n")
     train = SimpleNamespace(images=torch.zeros(1, 1, 28, 28))
     components = SimpleNamespace(
         module=SimpleNamespace(criterion=criterion, model=SimpleNamespace(is_solved=False)),
@@ -162,5 +173,5 @@ def test_what_counts_as_a_blow_up(tmp_path, criterion, before, values, is_blown_
 
 
 def test_the_plot_options_that_are_read_are_those_that_exist():
-    taken = set(signature(PlotCallback).parameters) - {"directory", "tensorboard", "title"}
+    taken = set(signature(PlotCallback).parameters) - {"directory", "title"}
     assert set(PLAIN["pictures"]) == taken

@@ -147,9 +147,9 @@ def _lacking(option: str, value: str, group: str, members: list[str], command: C
     chosen = composed.choices.get(group)
     typed = typeable(f"{group}={members[0]}", f"{option}={value}")
     verb = "has" if len(members) == 1 else "have"
+    lacking = f"{group}={chosen}" if chosen else f"this run's {group}"
     return (
-        f"{group}={chosen} has no option {name!r}; {group}={_listed(members)} {verb} it: take {typed}, "
-        f"or leave {option} out"
+        f"{lacking} has no option {name!r}; {group}={_listed(members)} {verb} it: take {typed}, or leave {option} out"
     )
 
 

@@ -45,6 +45,8 @@ class Members:
         defaults = _read(CONF / "config.yaml")[1]["defaults"]
         assert isinstance(defaults, list)
         chosen = [entry[group] for entry in defaults if isinstance(entry, Mapping) and group in entry]
+        if chosen and isinstance(chosen[0], list):
+            return f"[{','.join(chosen[0])}]"
         return str(chosen[0]) if chosen else self.members(group)[0]
 
     def options(self, group: str, member: str) -> set[str]:

@@ -20,7 +20,7 @@ from vaelab.errors import InputError
 from vaelab.files import CONF
 
 MULTIRUN = ("-m", "--multirun")
-MANY = ("experiment",)  # groups of which a run may have several members, or none
+MANY = ("experiment", "logger", "callbacks")  # groups of which a run may have several members, or none
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,15 @@ class CommandLine:
     def _check_deletion(self, override: Override) -> None:
         key = override.key_or_group
         what = "a member of this group" if self.members.is_group(key) else "this option"
+        if key == "logger":
+            raise InputError(f"{override.input_line}: leave it out, or take logger=[] for metrics.csv alone")
         if (self.members.is_group(key) and key not in MANY) or key in needed_options():
             raise InputError(f"{override.input_line} removes {key}, and every run needs {what}: leave it out")
 
     def _check_member(self, override: Override) -> None:
         group, value = override.key_or_group, override.value()
+        if group == "logger" and value is None:
+            raise InputError(f"{override.input_line}: take logger=[] for metrics.csv alone")
         if override.is_sweep_override() or isinstance(value, str) or group in MANY:
             return
         members, options = self.members.members(group), self.members.all_options()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -83,6 +84,7 @@ class Batches:
         self.rank = rank
         self.world = world
         self.epoch = 0
+        self.skipped = (0, 0)
 
     @property
     def sampler(self) -> "Batches":
@@ -93,11 +95,16 @@ class Batches:
         """Choose the order of the epoch with this number."""
         self.epoch = epoch
 
+    def skip(self, epoch: int, batches: int) -> None:
+        """Leave out the first ``batches`` of this epoch, which a resumed run was trained on before."""
+        self.skipped = (epoch, batches)
+
     def __len__(self) -> int:
         return -(-self._length() // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for indices in self.indices():
+        epoch, batches = self.skipped
+        for indices in islice(self.indices(), batches if epoch == self.epoch else 0, None):
             yield self.images[indices]
 
     def indices(self) -> Iterator[Tensor]:

@@ -218,7 +218,7 @@ class Objective(ABC):
 class Schedule(ABC):
     """A pure function of the step, so that a resumed run needs no state."""
 
-    epochs: int | None = None  # the length of the training, set before it; None: unknown
+    epochs: float | None = None  # the length of the training, set before it; None: unknown
 
     @abstractmethod
     def __call__(self, step: int, steps: int) -> float:

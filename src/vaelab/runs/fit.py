@@ -6,6 +6,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from lightning import Trainer
@@ -22,6 +23,7 @@ from vaelab.runs.directory import LAST
 from vaelab.runs.load import load_run
 from vaelab.runs.preemption import return_to_queue
 from vaelab.runs.prepare import check_options
+from vaelab.runs.reports import report_evaluation, reported
 from vaelab.runs.results import (
     add_evaluation,
     describe_parts,
@@ -32,11 +34,19 @@ from vaelab.runs.results import (
 )
 from vaelab.runs.resume import how_to_go_on
 from vaelab.runs.run import Components, Run
-from vaelab.training.lightning_internals import BestCheckpoint, MetricsCSV
-from vaelab.training.loggers import TensorBoardFiles
+from vaelab.training.checkpoints import epochs_of
+from vaelab.training.lightning_internals import BestCheckpoint
 from vaelab.training.module import TrainingDiverged, VAEModule
 
 log = logging.getLogger(__name__)
+
+
+class Tested(TypedDict):
+    """The entry ``tested`` of results.json."""
+
+    checkpoint: str
+    epoch: float
+    step: int
 
 
 @dataclass
@@ -52,10 +62,11 @@ def execute(run: Run, components: Components, trainer: Trainer) -> None:
     """Fit and test; then write results.json, of a failed run too, and complete it by the evaluation."""
     log_to_file(run.directory)
     summary.introduce(run, components)
-    if trainer.is_global_zero:
-        for logger in trainer.loggers:
-            if isinstance(logger, (TensorBoardFiles, MetricsCSV)):
-                logger.begin()
+    with reported(run, trainer):
+        _execute(run, components, trainer)
+
+
+def _execute(run: Run, components: Components, trainer: Trainer) -> None:
     try:
         timing = fit_and_test(run, components, trainer)
     except TrainingDiverged as error:
@@ -78,6 +89,7 @@ def execute(run: Run, components: Components, trainer: Trainer) -> None:
     summary.finish(run, components, completed(run, components, trainer, timing))
     if trainer.is_global_zero:
         evaluate_tested(run, components, trainer)
+        report_evaluation(run, trainer)
 
 
 def _store_failure(run: Run, error: BaseException) -> None:
@@ -113,28 +125,32 @@ def best_checkpoint(run: Run, trainer: Trainer) -> Path | None:
     return next((path for path in best if path.is_file()), None)  # there is none where nothing was validated
 
 
-def tested_epoch(run: Run, best: Path | None) -> int:
-    """After which epoch, from 1, the tested weights were saved; 0 where there was no epoch."""
+def tested_weights(run: Run, best: Path | None) -> Tested:
+    """The entry ``tested`` of results.json: the checkpoint with the tested weights, and when they were saved.
+
+    The epoch is from 1, with a fraction within an epoch; 0 where there was none.
+    """
     checkpoint = torch.load(best or run.directory / LAST, map_location="cpu", weights_only=True, mmap=True)
-    return checkpoint["epoch"] + 1 if checkpoint["global_step"] else 0
+    epoch = round(epochs_of(checkpoint), 2)
+    return {"checkpoint": "best" if best else "last", "epoch": epoch, "step": checkpoint["global_step"]}
 
 
 def completed(run: Run, components: Components, trainer: Trainer, timing: Timing) -> dict[str, object]:
     """results.json of a run that completed."""
     module, data = components.module, components.data
-    epoch, trained = tested_epoch(run, timing.best), outcome.epochs_trained(module, trainer)
-    epochs = trained - components.resumed.epochs
+    tested, ended = tested_weights(run, timing.best), outcome.ending(module, trainer)
+    epochs = ended["epoch"] - components.resumed.epochs
     return {
         "status": "completed",
         **summary.identity(run),
         **({} if module.objective.weighs_kl else {"beta": None}),
-        "epochs": trained,
-        "steps": trainer.global_step,
-        "stopped": outcome.reason(run, module, trainer),
+        "epochs": ended["epoch"],
+        "steps": ended["step"],
+        "ended": ended,
         "parameters": sum(weight.numel() for weight in module.model.parameters()),
         "data": {**data.describe(), "test": module.tested_images},
-        "tested": {"checkpoint": "best" if timing.best else "last", "epoch": epoch},
-        "validation": validation_metrics(run.directory, epoch),
+        "tested": tested,
+        "validation": validation_metrics(run.directory, tested["step"]),
         "test": module.results,
         "blew_up": outcome.blow_up(run, components, module.results) is not None,
         "time": {

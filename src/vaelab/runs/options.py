@@ -17,7 +17,10 @@ from vaelab.evaluation.settings import NAMES
 GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")
 
 # Options that change neither the weights nor a metric, whatever their values.
-INERT = ("name", "pictures.", "hydra.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk")
+INERT = (
+    "name", "pictures.", "hydra.", "logger.", "callbacks.lr_monitor.", "callbacks.step_checkpoints.",
+    "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
+)  # fmt: skip
 # The same data or checkpoint may lie at two paths; whether they are the same is checked where they are read.
 COSMETIC = (*INERT, "ckpt", "data.root", "data.cache")
 # Options that change what is measured, and where a run is computed, but not what is trained.

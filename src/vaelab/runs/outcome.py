@@ -1,14 +1,30 @@
 """How a training ended: how far it came, why it stopped, and whether it blew up."""
 
 import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
 
 from lightning import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, Timer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
+from vaelab.runs.directory import LAST
 from vaelab.runs.results import validation_metrics
 from vaelab.runs.run import Components, Run
+from vaelab.training.lightning_internals import callbacks_of
 from vaelab.training.module import VAEModule
 
-FINISHED = "finished"
+ALL_EPOCHS = "epochs"
+
+
+class Ending(TypedDict):
+    """The entry ``ended`` of results.json."""
+
+    reason: str
+    epoch: float
+    step: int
 
 
 def epochs_trained(module: VAEModule, trainer: Trainer) -> float:
@@ -23,26 +39,65 @@ def epochs_trained(module: VAEModule, trainer: Trainer) -> float:
     return round(whole + rest / per_epoch, 2) if rest else whole
 
 
-def reason(run: Run, module: VAEModule, trainer: Trainer) -> str:
-    """Why the training ended: ``finished`` after all epochs, else the option ``max_steps`` or ``max_time``."""
-    if module.model.is_solved or epochs_trained(module, trainer) >= (trainer.max_epochs or 0):
-        return FINISHED
+def ending(module: VAEModule, trainer: Trainer) -> Ending:
+    """The entry ``ended`` of results.json: why the training ended, after how many epochs, and at which step.
+
+    The reason is ``epochs`` after all epochs, else ``max_steps``, ``early_stopping``, ``max_time``, ``callback`` for a
+    callback of a user's own, or ``solved`` for a model in closed form.
+    """
+    epoch = epochs_trained(module, trainer)
+    return {"reason": _reason(module, trainer, epoch), "epoch": epoch, "step": trainer.global_step}
+
+
+def _reason(module: VAEModule, trainer: Trainer, epoch: float) -> str:
+    if module.model.is_solved:
+        return "solved"
+    if epoch >= (trainer.max_epochs or 0):
+        return ALL_EPOCHS
     if 0 < trainer.max_steps <= trainer.global_step:
         return "max_steps"
-    # Without a limit, a run that goes on from within an epoch has fewer steps: Lightning begins with the next epoch.
-    return FINISHED if run.config["trainer"].get("max_time") is None else "max_time"
+    for callback in callbacks_of(trainer):
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
+            return "early_stopping"
+        remaining = callback.time_remaining() if isinstance(callback, Timer) else None
+        if remaining is not None and remaining <= 0:
+            return "max_time"
+    # A checkpoint of an older version within an epoch goes on with the next epoch, and then has fewer steps.
+    return "callback" if trainer.should_stop else ALL_EPOCHS
 
 
-def stop_line(results: dict) -> str | None:
+def ending_line(results: dict, directory: Path) -> str | None:
     """What a user is told where the training ended before all of its epochs; None where it did not."""
-    if results["stopped"] == FINISHED:
+    ended = results.get("ended", {})
+    if ended.get("reason") in (None, ALL_EPOCHS, "solved"):
         return None
-    asked = results["config"]["trainer"]["max_epochs"]
-    done = f"{results['epochs']:g} of {asked} epochs, {results['steps']} steps"
-    line = f"trainer.{results['stopped']} ended the training after {done}"
-    if results["stopped"] == "max_time":  # for max_steps the schedules know the end
+    config = results["config"]
+    asked = config["trainer"]["max_epochs"]
+    line = f"{_named(ended['reason'])} ended the training after {ended['epoch']:g} of {asked} epochs, "
+    line += f"{ended['step']} steps"
+    if ended["reason"] != "max_steps":  # whose end the schedules know
         line += f"; the schedules of the learning rate and of beta are those of {asked} epochs"
-    return line
+    return f"{line}; to train on: python train.py {shlex.quote(f'ckpt={directory / LAST}')} {remedy(ended, config)}"
+
+
+def _named(reason: str) -> str:
+    words = {"early_stopping": "early stopping", "callback": "a callback"}
+    return words.get(reason, f"trainer.{reason}")
+
+
+def remedy(ended: Mapping[str, object], config: Mapping[str, dict]) -> str:
+    """The option with which a run goes on that has ended so."""
+    reason = ended["reason"]
+    if reason == "early_stopping":
+        for name, options in (config.get("callbacks") or {}).items():
+            if "patience" in options:
+                return f"callbacks.{name}.patience={2 * options['patience']:g}"
+    if reason == "max_steps":
+        return f"trainer.max_steps={2 * int(str(ended['step']))}"
+    if reason == "max_time":
+        timed = [name for name, options in (config.get("callbacks") or {}).items() if "duration" in options]
+        return f"callbacks.{timed[0]}.duration=null" if timed else "trainer.max_time=null"
+    return "callbacks=[]"
 
 
 def blow_up(run: Run, components: Components, test: dict[str, float]) -> str | None:

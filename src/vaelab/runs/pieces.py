@@ -94,7 +94,7 @@ def call_library(where: str, function: Callable[..., Made], *arguments: object, 
     try:
         return function(*arguments, **options)
     except (TypeError, ValueError) as error:
-        if isinstance(error, VaelabError) or not _is_of_library(function):
+        if isinstance(error, VaelabError) or not is_of_library(function):
             raise
         fixed = function.keywords if isinstance(function, functools.partial) else {}
         taken = ", ".join(f"{name}={value}" for name, value in fixed.items()) or "these options"
@@ -107,7 +107,8 @@ def note_piece(error: BaseException, piece: str) -> None:
     error.__notes__ = [*getattr(error, "__notes__", ()), f"in {piece}"]  # type: ignore[attr-defined]
 
 
-def _is_of_library(function: Callable) -> bool:
+def is_of_library(function: Callable) -> bool:
+    """Whether ``function`` is this project's, torch's or Lightning's, and not a user's own."""
     function = function.func if isinstance(function, functools.partial) else function
     return function.__module__.split(".")[0] in (*LIBRARIES, "vaelab")
 
@@ -174,7 +175,7 @@ def _check_options(where: str, function: Callable, config: Mapping[str, object])
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
-    group = where.rpartition(".")[2]
+    group = _typed(where)
     for option in config:
         if option not in known and not option.startswith("_"):
             target = str(config["_target_"])
@@ -185,9 +186,14 @@ def _check_options(where: str, function: Callable, config: Mapping[str, object])
             )
 
 
+def _typed(where: str) -> str:
+    """How the section ``where`` is typed: a piece by its own group, a logger or a callback by its place."""
+    return where if where.startswith(("logger.", "callbacks.")) else where.rpartition(".")[2]
+
+
 def _check_complete(where: str, parameters: list[inspect.Parameter], config: Mapping[str, object]) -> None:
     """Raise an InputError where an option is missing that has no default."""
-    group = where.rpartition(".")[2]
+    group = _typed(where)
     for parameter in parameters:
         is_needed = parameter.default is parameter.empty and parameter.kind is not parameter.POSITIONAL_ONLY
         is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)

@@ -95,24 +95,24 @@ def add_evaluation(directory: Path, part: str, metrics: Mapping[str, object]) ->
         write_json(directory / RESULTS, content)
 
 
-def validation_metrics(directory: Path, epoch: int | None = None) -> dict[str, float]:
-    """The validation's metrics after ``epoch``, from metrics.csv; empty where nothing was validated.
+def validation_metrics(directory: Path, step: int | None = None) -> dict[str, float]:
+    """The metrics of the validation after ``step``, from metrics.csv; empty where nothing was validated then.
 
     **Arguments**
-        epoch: from 1; None for the last that was validated.
+        step: of the optimizer; None for the last validation.
     """
     try:
         with (directory / METRICS).open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("epoch")]
+            rows = [row for row in csv.DictReader(file) if row.get("step")]
     except FileNotFoundError:  # a model that is not trained
         return {}
-    found: dict[float, dict[str, float]] = {}
+    found: dict[int, dict[str, float]] = {}
     for row in rows:
         named = {_validation_name(column): float(value) for column, value in row.items() if value and column}
         named.pop("", None)
         if named:
-            found.setdefault(float(row["epoch"]), {}).update(named)
-    return found.get(max(found, default=0) if epoch is None else epoch, {})
+            found.setdefault(int(row["step"]), {}).update(named)
+    return found.get(max(found, default=0) if step is None else step, {})
 
 
 def _validation_name(column: str) -> str:

@@ -1,10 +1,12 @@
 """Where a run goes on: whether its checkpoint fits, and what a job of a sweep does with what it finds."""
 
 import logging
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from lightning.pytorch.callbacks import Timer
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -13,9 +15,11 @@ from vaelab.errors import InputError, one_line
 from vaelab.runs.directory import COMPOSED, LAST, check_free, clear_for_restart, keep_aside
 from vaelab.runs.migrate import keep_schedule, migrate
 from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences, read_config
+from vaelab.runs.outcome import remedy
 from vaelab.runs.results import RESULTS, read_state
 from vaelab.runs.run import ResumePoint, Run
-from vaelab.training.checkpoints import read_checkpoint
+from vaelab.training.checkpoints import epochs_of, read_checkpoint
+from vaelab.training.early_stopping import EarlyStopping, epochs_waited
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +37,56 @@ def find_resume_point(run: Run) -> ResumePoint:
     if "current_model_state" in checkpoint and run.config["evaluation"]["ema"] is None:
         raise InputError(f"ckpt={run.ckpt} holds averaged weights: go on with evaluation.ema=..., as that run had")
     _check_is_last(run, run.ckpt, checkpoint)
-    done, epochs = checkpoint["epoch"] + 1, run.config["trainer"]["max_epochs"]
+    done, epochs = epochs_of(checkpoint), run.config["trainer"]["max_epochs"]
     lacks_only_its_test = run.resumes_in_place and not (run.directory / RESULTS).exists()
     if done > epochs or (done == epochs and not lacks_only_its_test):
         raise InputError(
-            f"ckpt={run.ckpt} has its {done} epochs behind it, and this command asks for {epochs}: "
-            f"say epochs={2 * done}, or another number above {done}, to train it for longer"
+            f"ckpt={run.ckpt} has its {done:g} epochs behind it, and this command asks for {epochs}: "
+            f"say epochs={math.ceil(2 * done)}, or another number above {done:g}, to train it for longer"
         )
+    if not lacks_only_its_test:
+        check_not_ended(run, checkpoint)
     if keep_schedule(checkpoint["config"].get("lr", {}), run.config["lr"]):
         log.info("the learning rate goes on as version 0.1.0 began it: its cosine falls during the warm-up too")
     asked = migrate(checkpoint["config"]).get("epochs", done)
-    return ResumePoint(checkpoint["global_step"], done, asked, checkpoint["data"])
+    limit = checkpoint["config"].get("trainer", {}).get("max_steps")
+    return ResumePoint(checkpoint["global_step"], done, asked, limit, checkpoint["data"])
+
+
+def check_not_ended(run: Run, checkpoint: Mapping[str, dict]) -> None:
+    """Raise an InputError where what ended the training of ``checkpoint`` would end it again at once."""
+    step, config = int(str(checkpoint["global_step"])), run.config
+    limit = config["trainer"].get("max_steps")
+    reason, why = "", ""
+    if limit not in (None, -1) and step >= limit:
+        reason, why = "max_steps", f"has {step} steps behind it, and trainer.max_steps={limit} ends it there"
+    if (patience := _patience(config)) is not None and epochs_waited(checkpoint) >= patience:
+        reason, why = "early_stopping", f"was stopped early: {patience:g} epochs brought no better validation"
+    if (seconds := _time_limit(config)) is not None and _seconds_trained(checkpoint) >= seconds:
+        reason, why = "max_time", "was trained for as long as its limit of time allows"
+    if reason:
+        option = remedy({"reason": reason, "step": step}, config)
+        raise InputError(f"ckpt={run.ckpt} {why}: to train on, add {option}, or another value that allows more")
+
+
+def _patience(config: Mapping[str, dict]) -> float | None:
+    """The patience of the project's early stopping, where a run has it."""
+    entries = (config.get("callbacks") or {}).values()
+    target = f"{EarlyStopping.__module__}.{EarlyStopping.__qualname__}"
+    return next((entry.get("patience", 10) for entry in entries if entry.get("_target_") == target), None)
+
+
+def _time_limit(config: Mapping[str, dict]) -> float | None:
+    """The seconds after which a run ends, by ``trainer.max_time`` or a Timer; None: no limit."""
+    durations = [entry.get("duration") for entry in (config.get("callbacks") or {}).values()]
+    given = next((limit for limit in (config["trainer"].get("max_time"), *durations) if limit is not None), None)
+    return None if given is None else Timer(given).time_remaining()
+
+
+def _seconds_trained(checkpoint: Mapping[str, dict]) -> float:
+    """As Lightning's Timer counted them, over all parts of the training; 0 where there was none."""
+    timer = checkpoint.get("callbacks", {}).get("Timer", {})
+    return float(timer.get("time_elapsed", {}).get("train", 0.0))
 
 
 def _check_is_last(run: Run, ckpt: Path, checkpoint: dict) -> None:

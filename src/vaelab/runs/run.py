@@ -44,13 +44,17 @@ class ResumePoint:
     """How far a run has come when it starts: nowhere, or where its checkpoint is.
 
     **Attributes**
-        data: what it was trained on so far.
+        step: of the optimizer.
+        epochs: that it was trained for, with a fraction within an epoch.
         asked: how many epochs it was to have.
+        limit: how many steps it was to have at most; None: all of those epochs.
+        data: what it was trained on so far.
     """
 
     step: int = 0
-    epochs: int = 0
+    epochs: float = 0
     asked: int = 0
+    limit: int | None = None
     data: dict | None = None
 
 

@@ -23,10 +23,11 @@ from vaelab.training.stacked import Stack
 NUMBERS = ("seed", "data.seed", "beta.weight", "optimizer.lr")  # in which stacked runs may differ
 TRAINER = {
     "max_epochs", "precision", "log_every_n_steps", "check_val_every_n_epoch", "gradient_clip_val", "compile",
-    "benchmark", "accelerator", "devices", "strategy",
+    "benchmark", "accelerator", "devices", "strategy", "max_steps", "max_time", "val_check_interval",
 }  # fmt: skip
 NEEDED = {
-    ("trainer", "gradient_clip_val"): None, ("trainer", "precision"): "32-true", ("trainer", "devices"): 1,
+    ("trainer", "gradient_clip_val"): None, ("trainer", "max_steps"): None, ("trainer", "max_time"): None,
+    ("trainer", "val_check_interval"): None, ("trainer", "precision"): "32-true", ("trainer", "devices"): 1,
     ("evaluation", "ema"): None, ("evaluation", "checkpoint"): "last",
 }  # fmt: skip
 
@@ -46,6 +47,8 @@ def check_stackable(configs: Sequence[dict]) -> None:
         if config[section][option] != value:
             wanted = "null" if value is None else value
             raise InputError(f"stacked runs need {section}.{option}={wanted}, got {config[section][option]}")
+    if config.get("callbacks"):
+        raise InputError(f"stacked runs have no callbacks: leave callbacks=[{','.join(config['callbacks'])}] out")
     added = sorted(config["trainer"].keys() - TRAINER)
     if added:
         raise InputError(f"stacked runs are trained without Lightning's Trainer: leave +trainer.{added[0]} out")

@@ -1,11 +1,13 @@
-"""What describes a run: its entries in results.json and in TensorBoard's HParams, and its lines in the terminal."""
+"""What describes a run: its entries in results.json, and its lines in the terminal."""
 
 import logging
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.table import Table
 
@@ -14,15 +16,18 @@ from vaelab.errors import RunFailed, VaelabError, describe_os_error, summarize
 from vaelab.evaluation.metrics import METRICS
 from vaelab.files import write_json
 from vaelab.locks import locked
+from vaelab.models.contracts import Schedule
 from vaelab.runs import ranks
 from vaelab.runs.console import SUMMARY
 from vaelab.runs.directory import FIGURES
-from vaelab.runs.options import GROUPS, flatten
-from vaelab.runs.outcome import blow_up, stop_line
+from vaelab.runs.options import GROUPS
+from vaelab.runs.outcome import blow_up, ending_line
+from vaelab.runs.reports import report_result
 from vaelab.runs.results import EVALUATION_LOCK, RESULTS, commit
 from vaelab.runs.run import Components, Run
 from vaelab.runs.tracebacks import report_of
-from vaelab.training.loggers import TensorBoardFiles
+from vaelab.runs.trainer_options import steps_per_epoch
+from vaelab.training.mlflow_run import MLflowRun
 
 log = logging.getLogger(__name__)
 
@@ -95,55 +100,49 @@ def stretched(run: Run, components: Components) -> str:
 
     They are functions of the share of the training that is done, and that share is smaller in a longer training.
     """
-    resumed, module, epochs = components.resumed, components.module, run.config["trainer"]["max_epochs"]
-    if resumed.asked == epochs or not resumed.epochs:
+    resumed, options = components.resumed, run.config["trainer"]
+    per_epoch = steps_per_epoch(options, components.data)
+    before = _length(resumed.asked, resumed.limit, per_epoch)
+    now = _length(options["max_epochs"], options.get("max_steps"), per_epoch)
+    if before == now or not resumed.step:
         return ""
-    per_epoch = resumed.step / resumed.epochs
-    last, steps = max(0, resumed.step - 1), (round(per_epoch * resumed.asked), round(per_epoch * epochs))
-    rate = run.config["optimizer"].get("lr", 1.0)
-    old_rate, new_rate = (rate * module.lr(last, length) for length in steps)
-    old_beta, new_beta = (module.beta(last, length) for length in steps)
+    last, rate = max(0, resumed.step - 1), run.config["optimizer"].get("lr", 1.0)
+    schedules = (components.module.lr, components.module.beta)
+    (old_rate, old_beta), (new_rate, new_beta) = (
+        [_value(schedule, last, steps, per_epoch) for schedule in schedules] for steps in (before, now)
+    )
+    old_rate, new_rate = rate * old_rate, rate * new_rate
     changes = [
         f"{name} from {old:.3g} to {new:.3g}"
         for name, old, new in (("the learning rate", old_rate, new_rate), ("beta", old_beta, new_beta))
         if not math.isclose(old, new, rel_tol=1e-3, abs_tol=1e-12)
     ]
-    note = f"; the schedules now span {epochs} epochs instead of {resumed.asked}"
+    note = f"; the schedules now span {now / per_epoch:g} epochs instead of {before / per_epoch:g}"
     return f"{note}: here this changes {' and '.join(changes)}" if changes else ""
 
 
+def _length(epochs: int, limit: int | None, per_epoch: int) -> int:
+    """The steps of a training of so many epochs, or of ``limit`` steps if that is shorter."""
+    steps = epochs * per_epoch
+    return steps if limit is None or limit < 0 else min(steps, limit)
+
+
+def _value(schedule: Schedule, step: int, steps: int, per_epoch: int) -> float:
+    """The value of ``schedule`` at ``step`` in a training of so many steps."""
+    schedule.epochs = steps / per_epoch  # the training sets its own when it begins
+    return schedule(step, steps)
+
+
 def finish(run: Run, components: Components, results: dict) -> None:
-    """Write TensorBoard's HParams and results.json of a run that completed, and print its table."""
+    """Send the loggers the result, write results.json of a run that completed, and print its table."""
     if not ranks.is_first():
         return
-    _write_hyperparameters(run, components, results)
+    report_result(run, components, results)
     try:
         write_json(run.directory / RESULTS, results)
     except OSError as error:
         raise RunFailed(describe_os_error(error)) from error
     _show(run, components, results)
-
-
-def hyperparameters(run: Run, results: dict) -> dict[str, bool | int | float | str]:
-    """What TensorBoard's HParams tab lists: what the run is, and in a sweep every option that was named."""
-    said = {name: results[name] for name in (*GROUPS, "latent", "beta", "seed", "epochs")}
-    said |= {"data": results["data"]["name"], "optimizer": run.choices.get("optimizer")}
-    options = flatten(run.config)
-    said["lr"] = options.get("optimizer.lr")
-    if run.multirun:  # in a single run they would hide the others
-        named = {word.lstrip("+~").partition("=")[0] for word in run.overrides} - {"name", "ckpt"}
-        said |= {name: options[name] for name in sorted(named) if name in options}
-    return {name: value for name, value in said.items() if isinstance(value, (bool, int, float, str))}
-
-
-def _write_hyperparameters(run: Run, components: Components, results: dict) -> None:
-    trainer = components.trainer
-    assert trainer is not None  # a run that completed had one
-    metrics = {f"test/{name}": value for name, value in results["test"].items()}
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardFiles):
-            logger.log_hyperparams(hyperparameters(run, results), metrics, step=trainer.global_step)
-            logger.experiment.flush()
 
 
 def _show(run: Run, components: Components, results: dict) -> None:
@@ -156,16 +155,27 @@ def _show(run: Run, components: Components, results: dict) -> None:
     )
     brief = ", ".join(f"{name} {test[name]:.3f}" for name in METRICS if name in test and METRICS[name].is_brief)
     _log_for_sweep(run, f"{brief} after {took['begin_s'] + took['fit_s'] + took['test_s']:.0f} s")
-    if (stopped := stop_line(results)) is not None:
-        log.info(stopped)
+    if (ended := ending_line(results, run.directory)) is not None:
+        log.info(ended)
     log.info(f"results   {run.directory / RESULTS}")
     if run.config["pictures"]["every"] is not None:
         log.info(f"plots     {run.directory / FIGURES}")
-    log.info(f"curves    {os.path.relpath(Path(sys.executable).parent / 'tensorboard')} --logdir {run.directory}")
+    for line in where_to_look(run, components):
+        log.info(line)
     if (warning := blow_up(run, components, results["test"])) is not None:
         log.warning(warning)
     if components.data.is_fallback and not run.multirun:
         log.warning(FALLBACK_WARNING)
+
+
+def where_to_look(run: Run, components: Components) -> Iterator[str]:
+    """How to look at the curves, for each logger that has them; Weights & Biases says so itself."""
+    for logger in components.trainer.loggers if components.trainer else []:
+        if isinstance(logger, TensorBoardLogger):
+            command = os.path.relpath(Path(sys.executable).parent / "tensorboard")
+            yield f"curves    {command} --logdir {run.directory}"
+        elif isinstance(logger, MLflowRun):
+            yield f"curves    mlflow ui --backend-store-uri {logger.options['tracking_uri']}"
 
 
 def metrics_table(results: dict, likelihood: str | None) -> Table:

@@ -12,14 +12,20 @@ from vaelab import hardware
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, one_line
 from vaelab.runs import ranks
+from vaelab.runs.extensions import make_callbacks, make_loggers
 from vaelab.runs.pieces import call_library
 from vaelab.runs.run import ResumePoint, Run
+from vaelab.runs.trainer_options import validates_within_epoch
 from vaelab.training.callbacks import PlotCallback, SaveMetrics, ShowProfile
 from vaelab.training.checkpoints import AtomicCheckpointIO, checkpoint_callbacks
-from vaelab.training.lightning_internals import AveragedWeights, Bfloat16Products, MetricsCSV
-from vaelab.training.loggers import TensorBoardFiles
+from vaelab.training.epoch_position import EpochPosition
+from vaelab.training.lightning_internals import AveragedWeights, Bfloat16Products
 from vaelab.training.module import VAEModule
 from vaelab.training.progress import ProgressReporter
+from vaelab.training.reporting import takes_latents
+
+# Arguments that Lightning's Trainer does not take as null.
+OPTIONAL = ("max_steps", "val_check_interval")
 
 
 def make_trainer(options: dict, run: Run, module: VAEModule, data: ImageDataModule, resumed: ResumePoint) -> Trainer:
@@ -33,21 +39,23 @@ def make_trainer(options: dict, run: Run, module: VAEModule, data: ImageDataModu
     # Named, because Lightning would otherwise take a job that Slurm started for one process of a larger run.
     environment = TorchElasticEnvironment() if ranks.is_worker() else LightningEnvironment()
     plugins: list[Precision | ClusterEnvironment | CheckpointIO] = [AtomicCheckpointIO(), environment]
-    options = {name: value for name, value in options.items() if name != "compile"}  # done before
+    options = {name: value for name, value in options.items() if name not in OPTIONAL or value is not None}
+    options.pop("compile")  # done before
     precision = hardware.resolve_precision(options.pop("precision"), options["accelerator"])
     if precision == "bf16-mixed":
         plugins.append(Bfloat16Products(hardware.resolve(options["accelerator"])))
     else:
         options["precision"] = precision
-    tensorboard = TensorBoardFiles(run.directory, resumed.step, module.model.has_bound)
-    metrics = MetricsCSV(run.directory, resumed.step)
-    callbacks = _callbacks(run, module, data, tensorboard, metrics)
+    loggers = make_loggers(run, module, resumed)
+    callbacks = _callbacks(run, module, data, resumed)
+    if run.config["pictures"]["projector"] and not takes_latents(loggers):
+        raise InputError("pictures.projector=true is TensorBoard's: add it, logger=[tensorboard], or leave it out")
     try:
         return call_library(
             "trainer",
             Trainer,
             **options,
-            logger=[tensorboard, metrics],
+            logger=loggers,
             callbacks=callbacks,
             plugins=plugins,
             default_root_dir=run.directory,
@@ -60,18 +68,18 @@ def make_trainer(options: dict, run: Run, module: VAEModule, data: ImageDataModu
         raise InputError(f"trainer: {one_line(error)}") from error
 
 
-def _callbacks(
-    run: Run, module: VAEModule, data: ImageDataModule, tensorboard: TensorBoardFiles, metrics: MetricsCSV
-) -> list[Callback]:
+def _callbacks(run: Run, module: VAEModule, data: ImageDataModule, resumed: ResumePoint) -> list[Callback]:
     title = f"{run.config['name']} · {data.name}"
     if module.objective.weighs_kl:
         title += f" · β = {module.beta.end:g}"
-    decay = run.config["evaluation"]["ema"]
+    decay, within_epoch = run.config["evaluation"]["ema"], validates_within_epoch(run.config["trainer"])
     return [
         ProgressReporter(bar=not run.side_by_side),
-        SaveMetrics(metrics),  # before the plots, one of which reads the file
-        PlotCallback(run.directory, tensorboard, title, **run.config["pictures"]),
-        *checkpoint_callbacks(run.directory, module.criterion, data.val > 0),
+        SaveMetrics(),  # before the plots, one of which reads the file
+        PlotCallback(run.directory, title, **run.config["pictures"]),
+        EpochPosition(),
+        *checkpoint_callbacks(run.directory, module.criterion, data.val > 0, within_epoch),
         *([] if run.config["trainer"].get("profiler") is None else [ShowProfile()]),
         *([] if decay is None else [AveragedWeights(decay)]),
+        *make_callbacks(run, module, data, resumed),
     ]

@@ -17,8 +17,8 @@ from vaelab.errors import InputError
 KNOWN = {*inspect.signature(Trainer).parameters, "compile"}
 # What train.py gives the Trainer itself, or what a run cannot do, and what to type instead.
 OURS = {
-    "logger": "a run writes TensorBoard's files and metrics.csv",
-    "callbacks": "a run has its own; vaelab.training.callbacks is the place for another",
+    "logger": "the group logger chooses them, such as logger=[tensorboard,wandb]",
+    "callbacks": "the group callbacks chooses them, such as callbacks=early_stopping",
     "plugins": "they follow from trainer.precision and accelerator",
     "default_root_dir": "the directory is hydra.run.dir=...",
     "num_sanity_val_steps": "every piece is tried before the training",
@@ -78,6 +78,7 @@ def _deterministic(name: str, value: object) -> None:
 CHECKS: Mapping[str, Check] = {
     "accumulate_grad_batches": whole,
     "benchmark": flag,
+    "check_val_every_n_epoch": whole,
     "detect_anomaly": flag,
     "deterministic": _deterministic,
     "gradient_clip_algorithm": _algorithm,
@@ -92,7 +93,7 @@ CHECKS: Mapping[str, Check] = {
     "strategy": _strategy,
     "sync_batchnorm": flag,
 }
-NEEDED = ("max_epochs", "log_every_n_steps", "check_val_every_n_epoch")
+NEEDED = ("max_epochs", "log_every_n_steps")
 
 
 def check_trainer(options: dict, epochs: int) -> None:
@@ -133,15 +134,39 @@ def check_limits(options: Mapping[str, object], data: ImageDataModule) -> None:
         _check_limit(f"trainer.limit_{part}_batches", options.get(f"limit_{part}_batches"), count, part == "val")
         if part != "test":
             _check_limit("trainer.overfit_batches", options.get("overfit_batches"), count, True)
-    interval = options.get("val_check_interval")
-    if interval is not None:
-        name = "trainer.val_check_interval"
-        if number(name, interval, above=True) > (1 if isinstance(interval, float) else counts["train"]):
-            raise InputError(
-                f"{name}={interval} is longer than an epoch of {counts['train']} batches: take a smaller one, "
-                "or trainer.check_val_every_n_epoch"
-            )
-        _check_limit(name, interval, counts["train"], False)
+    _check_validation(options, counts["train"])
+
+
+def validates_within_epoch(options: Mapping[str, object]) -> bool:
+    """Whether validations take place elsewhere than at the ends of epochs."""
+    return options.get("val_check_interval") is not None
+
+
+def steps_per_epoch(options: Mapping[str, object], data: ImageDataModule) -> int:
+    """Optimizer steps in an epoch."""
+    batches, limit = len(data.train_dataloader()), options.get("limit_train_batches")
+    if isinstance(limit, (int, float)):
+        batches = min(batches, limit) if isinstance(limit, int) else int(limit * batches)
+    accumulated = options.get("accumulate_grad_batches") or 1
+    assert isinstance(accumulated, int)
+    return -(-batches // accumulated)
+
+
+def _check_validation(options: Mapping[str, object], batches: int) -> None:
+    name, interval = "trainer.val_check_interval", options.get("val_check_interval")
+    if options["check_val_every_n_epoch"] is None:
+        if interval is None:
+            raise InputError(f"trainer.check_val_every_n_epoch=null needs a number of batches: say {name}=100")
+        whole(f"{name}, without trainer.check_val_every_n_epoch,", interval)
+        return
+    if interval is None:
+        return
+    if number(name, interval, above=True) > (1 if isinstance(interval, float) else batches):
+        raise InputError(
+            f"{name}={interval} is longer than an epoch of {batches} batches: take a smaller one, "
+            "or add trainer.check_val_every_n_epoch=null to count the batches of all epochs together"
+        )
+    _check_limit(name, interval, batches, False)
 
 
 def _check_limit(name: str, limit: object, count: int, may_be_none: bool) -> None:

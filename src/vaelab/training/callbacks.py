@@ -12,8 +12,8 @@ from vaelab.checks import flag, whole
 from vaelab.plots import run_plots
 from vaelab.plots.image_grids import squares
 from vaelab.training.lightning_internals import MetricsCSV, data_of, profile_of
-from vaelab.training.loggers import TensorBoardFiles
 from vaelab.training.module import as_vae_module
+from vaelab.training.reporting import send_latents, send_plot
 
 log = logging.getLogger(__name__)
 PROJECTED = 2_000  # test images in TensorBoard's projector
@@ -22,12 +22,11 @@ PROJECTED = 2_000  # test images in TensorBoard's projector
 class PlotCallback(Callback):
     """Draws plots of the same latents and the same test images during the training, and all plots after the test.
 
-    The former go to TensorBoard every ``every`` epochs. The latter, of the weights that are tested, go to
-    ``directory``/figures, and to TensorBoard as far as it has not got them.
+    The former go to the loggers every ``every`` epochs. The latter, of the weights that are tested, go to
+    ``directory``/figures, and to the loggers as far as they have not got them.
 
     **Arguments**
         directory: the run's.
-        tensorboard: the run's event files.
         title: what stands above every plot.
         every: epochs between two sets of plots; None: no plots, which saves some seconds at the end of a run.
         projection: how more than two latents are projected to a plane: pca, tsne or umap.
@@ -37,18 +36,17 @@ class PlotCallback(Callback):
     def __init__(
         self,
         directory: Path,
-        tensorboard: TensorBoardFiles,
         title: str,
         every: int | None,
         projection: str = "pca",
         projector: bool = False,
     ) -> None:
         self.directory = directory
-        self.tensorboard = tensorboard
         self.title = title
         self.every = None if every is None else whole("pictures.every", every)
         self.projection = projection
         self.projector = flag("pictures.projector", projector)
+        self.shown_at: int | None = None
         run_plots.projector(projection)  # finds a wrong or missing one now, not after the training
 
     def _plots(self, trainer: Trainer, pl_module: LightningModule, when: str) -> run_plots.RunPlots:
@@ -61,12 +59,13 @@ class PlotCallback(Callback):
             return
         if epoch % self.every == 0 or epoch in (1, trainer.max_epochs):
             pl_module.eval()
+            self.shown_at = trainer.global_step
             self._show(trainer, self._plots(trainer, pl_module, f"epoch {epoch}").during_training())
             pl_module.train()
 
     def _show(self, trainer: Trainer, drawn: Mapping[str, np.ndarray]) -> None:
         for name, plot in drawn.items():
-            self.tensorboard.log_plot(name, plot, trainer.global_step)
+            send_plot(trainer.loggers, name, plot, trainer.global_step)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -76,8 +75,9 @@ class PlotCallback(Callback):
         if self.every is not None:
             drawn = plots.at_end()
             run_plots.save(drawn, self.directory / "figures")
-            # The epochs have shown the others with the last weights, unless there was no epoch.
-            shown = set() if model.is_solved else {plot.__name__ for plot in run_plots.WATCHED}
+            # The last epoch has shown the others, unless the training ended within it, or there was none.
+            is_shown = self.shown_at == trainer.global_step and not model.is_solved
+            shown = {plot.__name__ for plot in run_plots.WATCHED} if is_shown else set()
             self._show(trainer, {name: plot for name, plot in drawn.items() if name not in shown})
         if self.projector and model.has_continuous_latents:
             self._project(trainer, plots)
@@ -86,7 +86,7 @@ class PlotCallback(Callback):
         x, labels = plots.test(PROJECTED)
         with torch.no_grad():
             means = plots.model.given(labels).encode(x).mean
-        self.tensorboard.experiment.add_embedding(means, labels.tolist(), squares(x), trainer.global_step, "latents")
+        send_latents(trainer.loggers, means, labels.tolist(), squares(x), trainer.global_step)
 
 
 class ShowProfile(Callback):
@@ -99,9 +99,13 @@ class ShowProfile(Callback):
 class SaveMetrics(Callback):
     """Writes metrics.csv before every checkpoint, so that the file of a killed run ends where the run resumes."""
 
-    def __init__(self, file: MetricsCSV) -> None:
-        self.file = file
-
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        as_vae_module(pl_module).log_rest_of_training()  # of an epoch that trainer.max_steps or max_time ended
-        self.file.save()
+        write_metrics(trainer, pl_module)
+
+
+def write_metrics(trainer: Trainer, pl_module: LightningModule) -> None:
+    """Log the steps that are not logged yet, of an epoch that is not over, and write metrics.csv."""
+    as_vae_module(pl_module).log_rest_of_training()
+    for logger in trainer.loggers:
+        if isinstance(logger, MetricsCSV):
+            logger.save()

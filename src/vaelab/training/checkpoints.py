@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, and read without running code that they contain."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from vaelab.training.lightning_internals import BestCheckpoint
 CONTENTS = {"state_dict", "config", "data", "epoch"}
 
 
-def checkpoint_callbacks(directory: Path, criterion: str | None, validates: bool) -> list[ModelCheckpoint]:
+def checkpoint_callbacks(
+    directory: Path, criterion: str | None, validates: bool, within_epoch: bool = False
+) -> list[ModelCheckpoint]:
     """``last.ckpt`` after every epoch, and ``best.ckpt`` by the validation's ``criterion``, where there is one.
 
-    They are saved after the epoch, not within it, so that a resumed run starts with a whole epoch, as if it had never
-    stopped.
+    **Arguments**
+        within_epoch: whether there are validations within an epoch, after which ``best.ckpt`` is saved too.
     """
     folder = directory / "checkpoints"
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
@@ -25,7 +28,14 @@ def checkpoint_callbacks(directory: Path, criterion: str | None, validates: bool
         return [last]
     mode = "min" if criterion == "distortion" else "max"
     # The best one is saved first, so that last.ckpt, from which a run resumes, knows its score.
-    return [BestCheckpoint(folder, f"{criterion}/val", mode), last]
+    return [BestCheckpoint(folder, f"{criterion}/val", mode, within_epoch), last]
+
+
+def epochs_of(checkpoint: Mapping[str, Any]) -> float:
+    """How many epochs the weights in ``checkpoint`` were trained for, with a fraction within an epoch."""
+    if not checkpoint["global_step"]:
+        return 0
+    return checkpoint.get("epochs", checkpoint["epoch"] + 1)  # older versions saved at the ends of epochs alone
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

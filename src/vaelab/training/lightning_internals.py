@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning import __version__ as lightning_version
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
@@ -32,6 +32,12 @@ def steps_between_logs(trainer: Trainer) -> int:
     return int(trainer.log_every_n_steps)  # type: ignore[attr-defined]
 
 
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """The Trainer's callbacks, an attribute that it sets without declaring it."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks
+
+
 def profile_of(trainer: Trainer) -> str:
     """The report of the Trainer's profiler, an attribute that it sets without declaring it."""
     report: str = trainer.profiler.summary()  # type: ignore[attr-defined]
@@ -40,8 +46,30 @@ def profile_of(trainer: Trainer) -> str:
 
 def epochs_done(trainer: Trainer) -> float:
     """Epochs with their fraction: at the end of the second of four batches of the first epoch, 0.5."""
-    batches = max(1, int(trainer.num_training_batches))
-    return trainer.current_epoch + (trainer.fit_loop.batch_idx + 1) / batches
+    batches, done = max(1, int(trainer.num_training_batches)), trainer.fit_loop.batch_idx + 1
+    return trainer.current_epoch + (1 if done == batches else done / batches)
+
+
+def batches_into_epoch(trainer: Trainer) -> int:
+    """How many batches of an epoch that is not over have been trained; 0 at the end of an epoch."""
+    done = int(trainer.fit_loop.batch_idx) + 1
+    return done if 0 < done < trainer.num_training_batches else 0
+
+
+def is_validation_due(trainer: Trainer) -> bool:
+    """Whether a validation follows on the batch that was just trained."""
+    loop, counts = trainer.fit_loop, trainer.num_val_batches
+    return any(count > 0 for count in counts) and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
+
+
+def count_epoch_as_begun(checkpoint: dict) -> None:
+    """Let a run go on within the epoch in which ``checkpoint`` was saved.
+
+    Where a training ends within an epoch, Lightning counts that epoch as done, and would go on with the next.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
+    for counts in (progress["current"], progress["total"]):
+        counts["processed"] = min(counts["processed"], counts["started"] - 1)
 
 
 class Bfloat16Products(MixedPrecision):
@@ -82,9 +110,10 @@ class BestCheckpoint(ModelCheckpoint):
     Lightning stores the path of the best checkpoint, and forgets the score where it is not in this directory.
     """
 
-    def __init__(self, folder: Path, monitor: str, mode: str) -> None:
-        super().__init__(folder, "best", monitor, mode=mode, save_on_train_epoch_end=True, enable_version_counter=False)
-        self.path = folder / "best.ckpt"
+    def __init__(self, folder: Path, monitor: str, mode: str, within_epoch: bool = False) -> None:
+        options = {"save_on_train_epoch_end": not within_epoch, "enable_version_counter": False}
+        super().__init__(folder, "best", monitor, mode=mode, **options)  # type: ignore[arg-type]
+        self.path = folder.resolve() / "best.ckpt"  # as Lightning names it, else it would delete it as an older one
 
     def load_state_dict(self, state_dict: dict) -> None:
         score = state_dict["best_model_score"]
@@ -97,7 +126,7 @@ class BestCheckpoint(ModelCheckpoint):
 class MetricsCSV(CSVLogger):
     """metrics.csv, written when ``begin`` is called; until then nothing is."""
 
-    def __init__(self, directory: Path, step: int) -> None:
+    def __init__(self, directory: Path, step: int = 0) -> None:
         super().__init__(directory, name="", version="")
         self.path = directory / "metrics.csv"
         self.step = step
@@ -113,6 +142,9 @@ class MetricsCSV(CSVLogger):
             warnings.filterwarnings("ignore", message="Experiment logs directory")
             self.experiment.metrics = kept
         self.save()
+
+    def log_result(self, hyperparameters: object, metrics: object, step: int) -> None:
+        """Nothing: results.json holds both."""
 
 
 def checkpoint_at_end(

@@ -1,12 +1,13 @@
 """TensorBoard's event files of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
+from torch import Tensor
 
 from vaelab.evaluation.metrics import CURVES
 
@@ -51,6 +52,17 @@ class TensorBoardFiles(TensorBoardLogger):
             size = (PLOT_WIDTH, round(height * PLOT_WIDTH / width))
             plot = np.asarray(Image.fromarray(plot).resize(size, Image.Resampling.LANCZOS))
         self.experiment.add_image(f"plots/{name}", plot, step, dataformats="HWC")
+
+    def log_latents(self, means: Tensor, labels: Sequence[int], images: Tensor, step: int) -> None:
+        """Log the latents of test images for the projector."""
+        self.experiment.add_embedding(means, list(labels), images, step, "latents")
+
+    def log_result(
+        self, hyperparameters: Mapping[str, bool | int | float | str], metrics: Mapping[str, float], step: int
+    ) -> None:
+        """Log the run's row of the HParams tab."""
+        self.log_hyperparams(dict(hyperparameters), dict(metrics), step=step)
+        self.experiment.flush()
 
     def save(self) -> None:
         """Flush. Lightning would also write hparams.yaml, a copy of a part of .hydra/config.yaml."""

@@ -145,6 +145,9 @@ class VAEModule(LightningModule):
 
     def on_fit_start(self) -> None:
         self.steps = int(self.trainer.estimated_stepping_batches)  # it counts all batches each time
+        per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        for schedule in (self.beta, self.lr):
+            schedule.epochs = self.steps / per_epoch  # fewer than max_epochs where trainer.max_steps ends them
         self.since_logged = Mean()
 
     def on_train_epoch_start(self) -> None:
@@ -214,7 +217,7 @@ class VAEModule(LightningModule):
         per_latent = {f"kl/{latent}": kl for latent, kl in enumerate(vectors(means).get("kl_per_latent", []))}
         self.log_dict(metrics, logger=False)  # for the checkpoints' criterion; they are means over all processes
         for logger in self.loggers:
-            logger.log_metrics({**metrics, **per_latent, "epoch": self.current_epoch + 1}, step=self.global_step)
+            logger.log_metrics({**metrics, **per_latent, "epoch": epochs_done(self.trainer)}, step=self.global_step)
 
     def on_test_epoch_start(self) -> None:
         self.means = Mean()

@@ -38,7 +38,7 @@ class Length:
             raise InputError(f'{option} must be a number, or a number of epochs such as "10 epochs", got {value!r}')
         return cls(number(option, value))
 
-    def steps(self, steps: int, epochs: int | None) -> float:
+    def steps(self, steps: int, epochs: float | None) -> float:
         """In steps of a training of so many ``steps`` and ``epochs``."""
         if not self.in_epochs:
             return self.value * steps if self.value <= 1 else self.value
