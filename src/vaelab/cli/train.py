@@ -37,6 +37,7 @@ from vaelab.errors import (
 from vaelab.files import CONF
 from vaelab.locks import locked
 from vaelab.runs.directory import LOCK, another_place, release
+from vaelab.runs.ended import ended_early, going_on
 from vaelab.runs.migrate import migrate
 from vaelab.runs.options import NOT_TRAINING, differences, resolve, unresolved
 from vaelab.runs.results import RunState, commit, missing_parts, read_state
@@ -275,6 +276,8 @@ def check_same(state: RunState, config: dict) -> None:
             "nothing was touched: delete it to have it made anew, or take another place with name=..."
         )
     notes = [f"with other settings: {'; '.join(changed)}"] if (changed := differences(there, config)) else []
+    if (early := ended_early(results)) is not None:
+        notes.append(f"{early} (to train on: {going_on(results, state.directory)})")
     if (old := results.get("commit")) != (new := commit()):
         notes.append(f"made by commit {str(old)[:12]}, this is {str(new)[:12]}")
     say(f"{state.directory.name}: complete already{''.join(f', {note}' for note in notes)}")

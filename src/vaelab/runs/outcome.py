@@ -1,30 +1,16 @@
 """How a training ended: how far it came, why it stopped, and whether it blew up."""
 
 import math
-import shlex
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TypedDict
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
-from vaelab.runs.directory import LAST
+from vaelab.runs.ended import ALL_EPOCHS, Ending
 from vaelab.runs.results import validation_metrics
 from vaelab.runs.run import Components, Run
 from vaelab.training.lightning_internals import callbacks_of
 from vaelab.training.module import VAEModule
-
-ALL_EPOCHS = "epochs"
-
-
-class Ending(TypedDict):
-    """The entry ``ended`` of results.json."""
-
-    reason: str
-    epoch: float
-    step: int
 
 
 def epochs_trained(module: VAEModule, trainer: Trainer) -> float:
@@ -64,40 +50,6 @@ def _reason(module: VAEModule, trainer: Trainer, epoch: float) -> str:
             return "max_time"
     # A checkpoint of an older version within an epoch goes on with the next epoch, and then has fewer steps.
     return "callback" if trainer.should_stop else ALL_EPOCHS
-
-
-def ending_line(results: dict, directory: Path) -> str | None:
-    """What a user is told where the training ended before all of its epochs; None where it did not."""
-    ended = results.get("ended", {})
-    if ended.get("reason") in (None, ALL_EPOCHS, "solved"):
-        return None
-    config = results["config"]
-    asked = config["trainer"]["max_epochs"]
-    line = f"{_named(ended['reason'])} ended the training after {ended['epoch']:g} of {asked} epochs, "
-    line += f"{ended['step']} steps"
-    if ended["reason"] != "max_steps":  # whose end the schedules know
-        line += f"; the schedules of the learning rate and of beta are those of {asked} epochs"
-    return f"{line}; to train on: python train.py {shlex.quote(f'ckpt={directory / LAST}')} {remedy(ended, config)}"
-
-
-def _named(reason: str) -> str:
-    words = {"early_stopping": "early stopping", "callback": "a callback"}
-    return words.get(reason, f"trainer.{reason}")
-
-
-def remedy(ended: Mapping[str, object], config: Mapping[str, dict]) -> str:
-    """The option with which a run goes on that has ended so."""
-    reason = ended["reason"]
-    if reason == "early_stopping":
-        for name, options in (config.get("callbacks") or {}).items():
-            if "patience" in options:
-                return f"callbacks.{name}.patience={2 * options['patience']:g}"
-    if reason == "max_steps":
-        return f"trainer.max_steps={2 * int(str(ended['step']))}"
-    if reason == "max_time":
-        timed = [name for name, options in (config.get("callbacks") or {}).items() if "duration" in options]
-        return f"callbacks.{timed[0]}.duration=null" if timed else "trainer.max_time=null"
-    return "callbacks=[]"
 
 
 def blow_up(run: Run, components: Components, test: dict[str, float]) -> str | None:

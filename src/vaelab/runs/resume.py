@@ -13,9 +13,9 @@ from yaml import YAMLError
 from vaelab.commands import typed
 from vaelab.errors import InputError, one_line
 from vaelab.runs.directory import COMPOSED, LAST, check_free, clear_for_restart, keep_aside
+from vaelab.runs.ended import remedy
 from vaelab.runs.migrate import keep_schedule, migrate
 from vaelab.runs.options import NOT_TRAINING, RATES, STRUCTURE, differences, read_config
-from vaelab.runs.outcome import remedy
 from vaelab.runs.results import RESULTS, read_state
 from vaelab.runs.run import ResumePoint, Run
 from vaelab.training.checkpoints import epochs_of, read_checkpoint

@@ -20,8 +20,9 @@ from vaelab.models.contracts import Schedule
 from vaelab.runs import ranks
 from vaelab.runs.console import SUMMARY
 from vaelab.runs.directory import FIGURES
+from vaelab.runs.ended import ending_line
 from vaelab.runs.options import GROUPS
-from vaelab.runs.outcome import blow_up, ending_line
+from vaelab.runs.outcome import blow_up
 from vaelab.runs.reports import report_result
 from vaelab.runs.results import EVALUATION_LOCK, RESULTS, commit
 from vaelab.runs.run import Components, Run
