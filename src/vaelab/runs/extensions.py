@@ -5,6 +5,7 @@ A class gets from the run what it takes and the configuration leaves out: ``Offe
 
 import inspect
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Offer:
     def values(self, known_as: str | None = None) -> dict[str, object]:
         """By the names of the parameters."""
         values = {
-            **vars(self), "save_dir": str(self.directory), "dirpath": self.directory / "checkpoints",
+            **vars(self), "save_dir": str(self.directory.absolute()), "dirpath": self.directory / "checkpoints",
             **dict.fromkeys(("id", "run_id", "experiment_key"), known_as),
         }  # fmt: skip
         return {name: value for name, value in values.items() if value is not None}
@@ -131,6 +132,7 @@ def _make(where: str, entry: dict, contract: type[Made], offered: Mapping[str, o
     _check_package(where, str(entry["_target_"]))
     function = locate(where, str(entry["_target_"]))
     taken = inspect.signature(function).parameters
+    _check_login(where, entry)
     entry = {**{name: value for name, value in offered.items() if name in taken}, **entry}
     try:
         return make_piece(where, entry, contract)
@@ -147,6 +149,21 @@ def _check_package(where: str, target: str) -> None:
         raise InputError(
             f"{group}={name} needs the package {package}, which is not installed: pip install {install}, "
             f"or leave {name} out"
+        )
+
+
+def _check_login(where: str, entry: Mapping[str, object]) -> None:
+    """Raise an InputError where Weights & Biases would ask for a key in the middle of the run's output."""
+    if not str(entry["_target_"]).endswith(".WandbLogger") or entry.get("offline"):
+        return
+    if os.environ.get("WANDB_MODE", "online") not in ("online", "run"):
+        return
+    import wandb
+
+    if not wandb.login(prompt=False, verify=False):
+        raise InputError(
+            f"{where.replace('.', '=')}: nobody is logged in to Weights & Biases: type wandb login, or set "
+            "WANDB_MODE=offline"
         )
 
 

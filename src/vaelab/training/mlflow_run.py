@@ -4,6 +4,7 @@ import logging
 from argparse import Namespace
 from collections.abc import Mapping
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ class MLflowRun(Logger):
     @cached_property
     def inner(self) -> MLFlowLogger:
         """Lightning's logger."""
+        import_module("mlflow")  # which sets the levels of its messages
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         uri = self.options["tracking_uri"]
