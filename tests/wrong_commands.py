@@ -217,7 +217,6 @@ MEMBERS = [
 # Accepted by Hydra, and read by nothing.
 UNREAD = [
     row("+foo=1", "+foo=1", "nothing reads 'foo'", instead=""),
-    row("+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping", "nothing reads 'callbacks'", instead=""),
     row("+evaluation.foo=1", "nothing reads evaluation.foo", instead=""),
     row("+pictures.foo=1", "nothing reads pictures.foo", instead=""),
     row(f"{MIXTURE} posterior=gaussian", "nothing reads 'posterior' in this model", instead=""),
@@ -305,6 +304,50 @@ NUMBERS = [
     row("pictures.every=0", f"pictures.every {AT_LEAST_1}", "0"),
 ]
 
+EXTENSIONS = [
+    row("logger=wand", "logger=wand", "csv, mlflow, tensorboard, wandb", "mean logger=wandb?", instead="logger=wandb"),
+    row("logger=null", "logger=null", instead="logger=[]"),
+    row("~logger", "~logger", instead="logger=[]"),
+    row("logger=3", "logger=3", "csv, mlflow, tensorboard, wandb"),
+    row("logger=tensorboard,csv", "sweep of several values", instead="logger=[tensorboard,csv]"),
+    row("callbacks=early", "callbacks=early", "early_stopping", instead="callbacks=early_stopping"),
+    row("callbacks=[lr_monitor,timr]", "callbacks=timr", "did you mean callbacks=timer?"),
+    row(
+        "callbacks.early_stopping.patience=3",
+        "no option 'early_stopping.patience'",
+        instead="callbacks=early_stopping callbacks.early_stopping.patience=3",
+    ),
+    row(
+        "callbacks=early_stopping +callbacks.early_stopping.paitence=3",
+        "no option 'early_stopping.paitence'",
+        instead="",
+    ),
+    row(
+        "callbacks=early_stopping callbacks.early_stopping.patience=0", "patience must be a finite number above 0", "0"
+    ),
+    row("callbacks=early_stopping callbacks.early_stopping.min_delta=-1", "min_delta must be", "at least 0", "-1"),
+    row("data.val=0 callbacks=early_stopping", "data.val=0 leaves no validation images", instead=""),
+    row("loss=capacity callbacks=early_stopping", "a metric of the validation", instead=""),
+    row("callbacks=step_checkpoints callbacks.step_checkpoints.every_n_steps=0", f"every_n_steps {AT_LEAST_1}", "0"),
+    row("callbacks=timer callbacks.timer.duration=soon", "callbacks.timer does not take these options", "'soon'"),
+    row(
+        "callbacks=lr_monitor callbacks.lr_monitor.logging_interval=year", "callbacks.lr_monitor does not take", "step"
+    ),
+    row("trainer.max_time=00:01:00:00 callbacks=timer", "two limits of time", instead=""),
+    row("+callbacks.mine=3", "callbacks.mine must be a section with the option _target_", "3", instead=""),
+    row(
+        "+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping",
+        "lacks the option 'monitor'",
+        "++callbacks.early.monitor=...",
+    ),
+    row("+callbacks.mine._target_=lightning.pytorch.callbacks.Nothing", "no such class or function"),
+    row("+callbacks.mine._target_=torch.nn.Identity", "must make a", "Callback", "Identity"),
+    row("+logger.mine._target_=nowhere.Logger", "there is no module 'nowhere'"),
+    row("+logger.mine._target_=torch.nn.Identity", "must make a", "Logger", "Identity"),
+    row("+logger.mine.save_dir=x", "logger.mine must be a section with the option _target_", instead=""),
+    row("logger=csv pictures.projector=true", "pictures.projector=true is TensorBoard's", instead=""),
+]
+
 TRAINER = [
     row("trainer.precision=8", "trainer.precision must be one of auto", "8"),
     row("trainer.log_every_n_steps=0", f"trainer.log_every_n_steps {AT_LEAST_1}", "0"),
@@ -325,6 +368,17 @@ TRAINER = [
     row("+trainer.limit_test_batches=0", "trainer.limit_test_batches=0 leaves no batch", instead=""),
     row("+trainer.overfit_batches=0.5", "trainer.overfit_batches=0.5 leaves no batch of 1", instead=""),
     row("trainer.val_check_interval=9", "trainer.val_check_interval=9", "8 batches", "smaller"),
+    row("trainer.val_check_interval=0", "trainer.val_check_interval must be a finite number above 0", "0"),
+    row(
+        "trainer.check_val_every_n_epoch=null",
+        "trainer.check_val_every_n_epoch=null needs a number of batches",
+        "trainer.val_check_interval=100",
+    ),
+    row(
+        "trainer.check_val_every_n_epoch=null trainer.val_check_interval=0.5",
+        f"without trainer.check_val_every_n_epoch, {AT_LEAST_1}",
+        "0.5",
+    ),
     row("accelerator=ddp_cpu data.batch_size=63", "data.batch_size=63", "2 processes"),
     row("accelerator=ddp_cpu data.eval_batch_size=1", "2 processes share a batch of 1"),
 ]
@@ -458,5 +512,5 @@ IMAGES = [
 
 ROWS = [
     *TYPOS, *OTHER_MEMBERS, *MEMBERS, *UNREAD, *GRAMMAR, *NUMBERS, *TRAINER, *DATA, *COMBINATIONS, *OWN_PIECES, *SWEEPS,
-    *PUBLISHED, *IMAGES,
+    *PUBLISHED, *IMAGES, *EXTENSIONS,
 ]  # fmt: skip

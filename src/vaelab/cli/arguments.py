@@ -9,7 +9,6 @@ from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from vaelab.cli.members import needed_options
 from vaelab.cli.overrides import MULTIRUN, is_multirun
 from vaelab.errors import InputError
 from vaelab.sweeps import names
@@ -51,15 +50,10 @@ def _adds(removal: str, word: str) -> bool:
 
 def _saved_overrides(old: list[str], directory: Path, typed: set[str]) -> list[str]:
     """The overrides of the run for options that are not ``typed``, and the run's directory and name."""
-    kept = [_without_plus(word) for word in old if _option(word) not in {*typed, "ckpt", "name"}]
+    kept = [word for word in old if _option(word) not in {*typed, "ckpt", "name"}]
     if not typed & {"name", "hydra.run.dir"}:
         kept += [f"hydra.run.dir={quoted(str(directory))}", f"name={quoted(directory.name)}"]
     return kept
-
-
-def _without_plus(word: str) -> str:
-    """``word`` without the plus of an option that every run has today, and that older versions had to add."""
-    return word[1:] if word.startswith("+") and _option(word) in needed_options() else word
 
 
 def _option(argument: str) -> str:

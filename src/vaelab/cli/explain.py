@@ -61,9 +61,7 @@ def explain(error: Exception, command: CommandLine) -> str:
 def _no_member(path: str, members: Members) -> str:
     split = path.rpartition if path.startswith("hydra/") else path.partition
     group, _, member = split("/")
-    close = difflib.get_close_matches(member, members.members(group), n=1, cutoff=0.6)
-    hint = f"; did you mean {group}={close[0]}?" if close else ""
-    return f"{group}={member}: the members of group {group!r} are {', '.join(members.members(group))}{hint}"
+    return members.unknown(group, member)
 
 
 def _unreadable(argument: str, reason: str) -> str:

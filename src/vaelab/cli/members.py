@@ -1,5 +1,6 @@
 """What the configuration files name: the groups, their members, and the options that each member has."""
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,14 @@ class Members:
             path.relative_to(folder / group) for folder in self.folders for path in (folder / group).rglob("*.yaml")
         )
         return sorted({path.with_suffix("").as_posix() for path in paths})
+
+    def unknown(self, group: str, member: str) -> str:
+        """The line for a ``member`` that ``group`` does not have."""
+        known = self.members(group)
+        longer = [name for name in known if member and name.startswith(member)]
+        close = [*difflib.get_close_matches(member, known, n=1, cutoff=0.6), *longer]
+        hint = f"; did you mean {group}={close[0]}?" if close else ""
+        return f"{group}={member}: the members of group {group!r} are {', '.join(known)}{hint}"
 
     def default(self, group: str) -> str:
         """The member of a run that does not choose one, as ``config.yaml`` has it; of other groups the first."""

@@ -87,7 +87,12 @@ class CommandLine:
         group, value = override.key_or_group, override.value()
         if group == "logger" and value is None:
             raise InputError(f"{override.input_line}: take logger=[] for metrics.csv alone")
-        if override.is_sweep_override() or isinstance(value, str) or group in MANY:
+        if group in MANY and not override.is_sweep_override():
+            for member in value if isinstance(value, list) else [value]:
+                if member is not None and member not in self.members.members(group):
+                    raise InputError(self.members.unknown(group, str(member)))
+            return
+        if override.is_sweep_override() or isinstance(value, str):
             return
         members, options = self.members.members(group), self.members.all_options()
         # lr=1e-3 means optimizer.lr, and beta=2 means beta.weight.

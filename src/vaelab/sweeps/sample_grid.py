@@ -100,7 +100,8 @@ def show(model: Model, originals: Tensor, labels: Tensor) -> Panel:
     with rng.fixed_noise(torch.device("cpu"), 0, rng.PLOTS):
         reconstructions = model.reconstruct(model.encode(originals))
         if model.prior.is_standard_normal:
-            z = torch.randn(model.prior_distribution().event_shape.numel(), len(originals)).T
+            latents, drawn = model.prior_distribution().event_shape.numel(), -len(originals) // 16 * -16
+            z = torch.randn(latents, drawn)[:, : len(originals)].T  # torch draws 16 numbers at a time
         else:
             z = model.sample_latents(len(originals))
         return reconstructions, model.decode(z).mean
