@@ -21,7 +21,7 @@ env: .venv/installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "error: $(PYTHON) is older than Python 3.10; name a newer one: make PYTHON=python3.11 env"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e '.[tools,slurm,ray,search,docs,test]'
+	$(BIN)/python -m pip install --quiet -e '.[tools,slurm,ray,search,wandb,mlflow,docs,test]'
 	@touch $@
 
 train: env

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "encode": "posterior means and standard deviations of images",
     "reconstruct": "your own images beside their reconstructions",
     "score": "ELBO and -log p(x) of each image",
+    "compare": "options and metrics of finished runs side by side",
     "report": "tables and plots of one or several sweeps",
     "export": "encoder and decoder as ONNX files",
 }

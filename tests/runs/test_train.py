@@ -72,7 +72,7 @@ def test_results_say_what_the_run_was_and_reached(finished):
     assert all(seconds > 0 for seconds in written["time"].values())
     assert written["device"].startswith("cpu")
     best = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
-    assert written["tested"] == {"checkpoint": "best", "epoch": best["epoch"] + 1}
+    assert written["tested"] == {"checkpoint": "best", "epoch": best["epoch"] + 1, "step": best["global_step"]}
     assert written["precision"] == "32-true"
     assert written["versions"]["torch"] == torch.__version__
 
@@ -267,11 +267,12 @@ def test_the_best_weights_are_best_by_what_they_are_trained_for(command, tmp_pat
     run = tmp_path / "outputs" / "runs" / "run"
     tested = results(run)["tested"]
     if chosen_by is None:
-        assert tested == {"checkpoint": "last", "epoch": 3}
+        assert tested == {"checkpoint": "last", "epoch": 3, "step": 24}
         return
     values = {float(row["epoch"]): float(row[f"{chosen_by}/val"]) for row in metrics(run) if row[f"{chosen_by}/val"]}
     choose = min if chosen_by == "distortion" else max
-    assert tested == {"checkpoint": "best", "epoch": choose(values, key=values.get)}
+    epoch = choose(values, key=values.get)
+    assert tested == {"checkpoint": "best", "epoch": epoch, "step": 8 * epoch}
 
 
 def test_bf16_trains_and_is_measured_in_full_precision(command, tmp_path):

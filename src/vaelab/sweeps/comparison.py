@@ -13,7 +13,7 @@ from vaelab.runs.pieces import CONTRACTS
 from vaelab.runs.results import has_failed, read_results
 from vaelab.sweeps.jobs import PIXELS, Job, as_text, is_comparable, read_job
 
-# Entries of results.json that say how a metric was estimated; where they differ, the metric is not comparable.
+# Entries of results.json that say how a metric of the test was estimated.
 ESTIMATES = {
     "nll": ("nll_samples", "nll_prior_samples"),
     "gap": ("nll_samples", "nll_prior_samples"),
@@ -37,6 +37,7 @@ class Row:
         name: of the metric, with the part of the evaluation that it is of.
         values, errors: of each run; None where there is none.
         why_not: why the values are not comparable; "" where they are.
+        caution: in which the estimates of comparable values differ; "" where they do not.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Row:
     values: list[float | None]
     errors: list[float | None]
     why_not: str
+    caution: str = ""
 
     @property
     def best(self) -> int | None:
@@ -98,8 +100,9 @@ class Comparison:
         names = dict.fromkeys([*(name for job in self.jobs for name in job.choices),
                                *sorted(name for config in configs for name in config)])  # fmt: skip
         shown = {name: [_shown(config.get(name)) for config in configs] for name in names if not _is_hidden(name)}
-        latents = shown.get("latent")
-        shown = {name: values for name, values in shown.items() if not name.endswith(".latent") or values != latents}
+        latents = {"", *(_shown(config.get("latent")) for config in configs)}
+        shown = {name: values for name, values in shown.items()
+                 if not name.endswith(".latent") or not latents.issuperset(values)}  # fmt: skip
         return {name: values for name, values in shown.items() if len(set(values)) > 1}
 
     def rows(self) -> Iterator[Row]:
@@ -120,22 +123,25 @@ class Comparison:
         values = [_number(metrics.get(name)) for metrics in found]
         if any(value is not None for value in values):
             errors = [_number(metrics.get(f"{name}_stderr")) for metrics in found]
-            yield Row(label, METRICS[name], values, errors, self.why_not(name, found, is_test))
+            differ = self._setting(found, ESTIMATES.get(name, ()) if is_test else SETTINGS)
+            why_not = self.why_not(name, found) or ("" if is_test else differ)
+            yield Row(label, METRICS[name], values, errors, why_not, "" if why_not else differ)
 
-    def why_not(self, name: str, found: Sequence[Mapping[str, object]], is_test: bool = True) -> str:
+    def why_not(self, name: str, found: Sequence[Mapping[str, object]]) -> str:
         """Why the values of the metric ``name`` are not comparable; "" where they are.
 
         **Arguments**
             found: for each run the metrics of the section that holds it.
-            is_test: whether that is the test, and not a part of the evaluation.
         """
         having = [index for index, metrics in enumerate(found) if metrics.get(name) is not None]
         if old := [self.names[index] for index in having if not is_comparable(name, self.jobs[index].version)]:
             return f"another definition in the version of {', '.join(old)}"
-        if reason := next((reason for reason in self._reasons(name) if reason), ""):
-            return reason
-        for setting in ESTIMATES.get(name, ()) if is_test else SETTINGS:
-            values = dict.fromkeys(as_text(found[index].get(setting)) for index in having)
+        return next((reason for reason in self._reasons(name) if reason), "")
+
+    def _setting(self, found: Sequence[Mapping[str, object]], settings: Sequence[str]) -> str:
+        """The first of ``settings`` in which the sections ``found`` differ, with the values; "": there is none."""
+        for setting in settings:
+            values = dict.fromkeys(as_text(metrics[setting]) for metrics in found if setting in metrics)
             if len(values) > 1:
                 return f"{setting}: {', '.join(values)}"
         return ""
@@ -201,7 +207,7 @@ def _parts(evaluation: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str
 
 def _is_hidden(option: str) -> bool:
     is_copy = bool(CONTRACTS.keys() & set(option.split(".")[1:]))
-    return is_copy or option.endswith("_target_") or option in DERIVED or is_among(option, COSMETIC)
+    return is_copy or option.endswith(("_target_", ".image")) or option in DERIVED or is_among(option, COSMETIC)
 
 
 def _shown(value: object) -> str:
