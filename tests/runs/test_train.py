@@ -301,7 +301,7 @@ def stop_in_epoch(folder: Path, name: str, epoch: int, how: int, *options: str) 
         time.sleep(0.01)
     time.sleep(0.15)
     process.send_signal(how)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     return process.returncode, out, err
 
 
@@ -410,7 +410,7 @@ def test_ctrl_c_ends_a_multirun(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 1
     assert err == (
         "error: interrupted; go on with: python train.py ckpt=s/2/checkpoints/last.ckpt; "
@@ -425,7 +425,7 @@ def test_a_closed_output_does_not_stop_a_run(tmp_path):
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=180) == 0
     assert "Logging error" not in err
     assert results(tmp_path / "outputs/runs/piped")["status"] == "completed"
 
@@ -594,7 +594,7 @@ def test_a_run_in_a_terminal_shows_a_bar(tmp_path):
             break
         shown += chunk
     os.close(parent)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=180) == 0
     text = shown.decode()
     assert "epoch 2/2" in text
     assert "val elbo" in text
