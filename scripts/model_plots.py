@@ -63,12 +63,13 @@ def work() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="directories of finished runs")
     parser.add_argument("--to", type=Path, required=True, help="the folder for the plots, one <run>.png each")
+    tools.add_folder(parser)
     arguments = parser.parse_args()
     arguments.to.mkdir(parents=True, exist_ok=True)
     print(HEAD)
     for directory in arguments.runs:
         results = read_results(directory)
-        drawn = model_plot(*load_run(directory), directory.name)
+        drawn = model_plot(*load_run(directory, folders=tools.folders(arguments)), directory.name)
         drawn.save(arguments.to / f"{directory.name}.png", optimize=True)
         print(table_row(directory.name, results), flush=True)
 

@@ -19,9 +19,11 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from vaelab import own
 from vaelab.cli import tools
 from vaelab.cli.arguments import with_sweep_directory
-from vaelab.cli.explain import explain
+from vaelab.cli.explain import explain, search_path
+from vaelab.cli.members import Members
 from vaelab.cli.overrides import MULTIRUN, CommandLine
 from vaelab.errors import InputError
 from vaelab.files import CONF, PROJECT
@@ -59,8 +61,12 @@ def jobs(arguments: list[str]) -> list[Run]:
         raise InputError("the sweep needs a name, which its directory is called by: name=...")
     _, sweep = with_sweep_directory(arguments)
     try:
-        overrides = OverridesParser.create().parse_overrides(arguments)
-        runs = [_run(job, sweep) for job in BasicSweeper.split_arguments(_task(overrides), None)[0]]
+        command = CommandLine.parse(arguments)
+        command.members.check_names()
+        own.use(command.members.own_folders)
+        overrides = OverridesParser.create().parse_overrides(list(command.rest))
+        split = BasicSweeper.split_arguments(_task(overrides), None)[0]
+        runs = [_run(job, sweep, command.members) for job in split]
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(explain(error, CommandLine.parse(arguments))) from error
     check_stackable([run.config for run in runs])
@@ -75,12 +81,12 @@ def _task(overrides: list[Override]) -> list[Override]:
     return [override for override in overrides if not override.is_hydra_override()]
 
 
-def _run(overrides: list[str], sweep: Path) -> Run:
+def _run(overrides: list[str], sweep: Path, members: Members) -> Run:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = resolve(compose("config", overrides=overrides))
+        config = resolve(compose("config", overrides=[*search_path(members), *overrides]))
     directory = sweep / job_name(overrides, config["seed"], ["name"])
     config["name"] = directory.name
-    return Run(config, overrides, {}, directory, multirun=True)
+    return Run(config, overrides, {}, directory, multirun=True, folders=tuple(members.own_folders))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,14 @@ class Row(NamedTuple):
 
 PIECES = """
 import torch
-from torch.distributions import Independent, Normal, Poisson, StudentT
-from vaelab.models.contracts import Objective, Prior
+from torch.distributions import Bernoulli, Distribution, Independent, Normal, Poisson, StudentT
+from vaelab.evaluation.metrics import Metric
+from vaelab.evaluation.own import Measure
+from vaelab.models.contracts import Objective, Prior, Schedule
+from vaelab.models.likelihoods import BernoulliLikelihood
+from vaelab.models.networks import MLP
 from vaelab.models.posteriors import GaussianPosterior
+from vaelab.plots.own import Plot
 
 
 class NoDistribution(GaussianPosterior):
@@ -104,6 +109,129 @@ class Student(Prior):
 class Net:
     def __init__(self, image, hidden, activation, output, gated, init):
         pass
+
+
+class Nan(GaussianPosterior):
+    def forward(self, x):
+        return Independent(Normal(self.outputs(x)[:, :4] * torch.nan, 1.0, validate_args=False), 1)
+
+
+class NanScale(GaussianPosterior):
+    def forward(self, x):
+        return Independent(Normal(self.outputs(x)[:, :4], torch.nan), 1)
+
+
+class Detached(GaussianPosterior):
+    def forward(self, x):
+        q = super().forward(x)
+        return Independent(Normal(q.mean.detach(), q.stddev.detach()), 1)
+
+
+class Behind(Prior):
+    def __init__(self, latent):
+        super().__init__()
+        self.loc = torch.zeros(latent)
+
+    def forward(self, posterior):
+        return Independent(Normal(self.loc, 1.0), 1)
+
+
+class Kept(Prior):
+    def __init__(self, latent):
+        super().__init__()
+        self.p = Independent(Normal(torch.zeros(latent), 1.0), 1)
+
+    def forward(self, posterior):
+        return self.p
+
+
+class NoDensity(Distribution):
+    arg_constraints = {}
+
+    def __init__(self, outputs):
+        super().__init__(outputs.shape[:-3], outputs.shape[-3:])
+        self.outputs = outputs
+
+
+class NoDensities(BernoulliLikelihood):
+    def forward(self, z):
+        return NoDensity(self.outputs(z))
+
+
+class NoMean(NoDensity):
+    def log_prob(self, x):
+        return self.outputs.sum((-3, -2, -1))
+
+
+class NoMeans(BernoulliLikelihood):
+    def forward(self, z):
+        return NoMean(self.outputs(z))
+
+
+class PerPixel(BernoulliLikelihood):
+    def forward(self, z):
+        return Normal(self.outputs(z), 1.0)
+
+
+class Grey(BernoulliLikelihood):
+    def forward(self, z):
+        return Independent(Bernoulli(logits=self.outputs(z)), 3)
+
+
+class InfiniteLoss(MeanLoss):
+    def __call__(self, inference, beta, progress=1.0):
+        return inference.rate / 0.0
+
+
+class NoLoss(MeanLoss):
+    def __call__(self, inference, beta, progress=1.0):
+        return inference.rate.detach()
+
+
+class Wide(MLP):
+    def encoder(self, outputs):
+        return super().encoder(2 * outputs)
+
+
+class Flat(MLP):
+    def decoder(self, latent, channels):
+        return torch.nn.Linear(latent, channels * 784)
+
+
+class NoModule(MLP):
+    def encoder(self, outputs):
+        return lambda x: x
+
+
+class Unsteady(Schedule):
+    def __init__(self, weight):
+        pass
+
+    def __call__(self, step, steps):
+        return float("nan") if step else 1.0
+
+
+class Tensors(Unsteady):
+    def __call__(self, step, steps):
+        return torch.ones(())
+
+
+class NotMeasured(Measure):
+    def __call__(self, evaluated):
+        return 0.0
+
+
+class Nll(NotMeasured):
+    metric = Metric("nll", "nats", "another one")
+
+
+class Better(NotMeasured):
+    metric = Metric("mine", "nats", "another one", "more")
+
+
+class Samples(Plot):
+    def __call__(self, run):
+        return None
 """
 
 
@@ -460,6 +588,47 @@ OWN_PIECES = [
         "mine.NoOption does not take",
         instead="prior._target_=mine.NoOption ~prior.latent",
     ),
+    row("posterior._target_=mine.Nan", "mine.Nan.forward: log_prob of q(z|x) is not finite before the training"),
+    row("posterior._target_=mine.NanScale", "mine.NanScale.forward: q(z|x) cannot be computed", "invalid values"),
+    row(
+        "posterior._target_=mine.Detached",
+        "mine.Detached.forward: no parameter of the posterior gets a gradient from the loss",
+    ),
+    row("prior._target_=mine.Behind", "mine.Behind.loc is a tensor", "self.register_buffer('loc', ...)"),
+    row("prior._target_=mine.Kept", "mine.Kept.p is a distribution", "self.register_buffer(...)"),
+    row(
+        "likelihood._target_=mine.NoDensities",
+        "mine.NoDensities.forward must return p(x|z) with log_prob, which NoDensity lacks",
+    ),
+    row("likelihood._target_=mine.NoMeans", "mine.NoMeans.forward must return p(x|z) with mean, which NoMean lacks"),
+    row(
+        "likelihood._target_=mine.PerPixel",
+        "mine.PerPixel.forward must return p(x|z) with the batch shape (2, 2), got (2, 2, 1, 28, 28)",
+    ),
+    row("likelihood._target_=mine.Grey", "mine.Grey.forward: log_prob of p(x|z) cannot be computed", "support"),
+    row("loss._target_=mine.InfiniteLoss", "mine.InfiniteLoss.__call__ must return a finite loss"),
+    row("loss._target_=mine.NoLoss", "mine.NoLoss.__call__ must return a loss that depends on the parameters"),
+    row(
+        "network._target_=mine.Wide",
+        "mine.Wide.encoder(3) must map the shape (2, 1, 28, 28) to (2, 3), got (2, 6)",
+    ),
+    row(
+        "network._target_=mine.Flat",
+        "mine.Flat.decoder(5, 2) must map the shape (4, 2, 5) to (4, 2, 2, 28, 28), got (4, 2, 1568)",
+    ),
+    row("network._target_=mine.NoModule", "mine.NoModule.encoder(3) must return a torch.nn.Module, got function"),
+    row("beta._target_=mine.Unsteady", "beta: mine.Unsteady.__call__(step=50, steps=100) must return a finite number"),
+    row("beta._target_=mine.Tensors", "must return a finite number, got Tensor"),
+    row("+metric._target_=mine.NotMeasured", "metric: NotMeasured.metric must be a vaelab.evaluation.metrics.Metric"),
+    row("+metric._target_=mine.Nll", "metric: Nll: metric 'nll' has the name of a metric that vaelab ships"),
+    row("+metric._target_=mine.Better", "better must be 'higher', 'lower' or '', got 'more'"),
+    row("+metric._target_=mine.Samples", "metric._target_=mine.Samples must make a vaelab.evaluation.own.Measure"),
+    row("+plot._target_=mine.Samples", "plot: samples.png is a plot that vaelab ships: give Samples another name"),
+    row("+metric.x=1", "metric.x lacks _target_, the class that it is made of"),
+    row("metric=spread", "metric=spread: vaelab ships no member of the group 'metric'", "--config-dir FOLDER"),
+    row("plot=spread", "plot=spread: vaelab ships no member of the group 'plot'", "--config-dir FOLDER"),
+    row("loss._target_=mine.MeanLos", "there is no such class or function; did you mean MeanLoss?"),
+    row("prior._target_=pieces_nowhere.X", "there is no module 'pieces_nowhere'", "--config-dir FOLDER"),
     row("prior._target_=mine.Student", "mine.Student sets is_product", "leave is_product at False"),
 ]
 

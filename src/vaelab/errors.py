@@ -23,6 +23,10 @@ class UnknownOption(InputError):
         self.target = target
 
 
+class MissingPiece(InputError):
+    """A class or function that a configuration names cannot be imported; the message says from where."""
+
+
 class RunFailed(VaelabError):
     """A run could not be finished though its input was right: its loss diverged, or the disk is full."""
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from vaelab.cli.overrides import MULTIRUN, is_multirun
 from vaelab.errors import InputError
+from vaelab.runs.directory import folders_of
 from vaelab.sweeps import names
 
 SWEEPS = Path("outputs") / "sweeps"
@@ -39,9 +40,24 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
     if not saved.is_file():
         return arguments  # a checkpoint outside a run: the command line has to name the model
     old = list(map(str, OmegaConf.load(saved)))
+    folder = _folder_of_resumed_run(arguments, directory)
     # Without +x=... of the run there is nothing that ~x could remove.
     typed_now = [word for word in arguments if not (word[:1] == "~" and any(_adds(word, other) for other in old))]
-    return [*_saved_overrides(old, directory, {_option(argument) for argument in arguments}), *typed_now]
+    return [*_saved_overrides(old, directory, {_option(argument) for argument in arguments}), *typed_now, *folder]
+
+
+def _folder_of_resumed_run(arguments: list[str], directory: Path) -> list[str]:
+    """The flag for the folder of own pieces of the run in ``directory``, unless the arguments have it."""
+    if any(argument.startswith(("--config-dir", "-cd")) for argument in arguments):
+        return []
+    folders = folders_of(directory)
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"{directory} has pieces of its own, which lay in {folder}, and that folder is gone: bring it back, or "
+                "say where they lie now, --config-dir FOLDER"
+            )
+    return [f"--config-dir={folder}" for folder in folders[:1]]
 
 
 def _adds(removal: str, word: str) -> bool:
@@ -114,7 +130,7 @@ def _derived_sweep(overrides: list[Override]) -> tuple[Path, list[str]]:
     fixed = {
         override.get_key_element(): override.get_value_element_as_str()
         for override in overrides
-        if not override.is_sweep_override()
+        if not override.is_sweep_override() and names.is_named(override.get_key_element())
     }
     sweep = SWEEPS / names.sweep_name(axes, [f"{option}={value}" for option, value in fixed.items()])
     named = ",".join(quoted(option) for option in fixed if option != "seed")

@@ -43,7 +43,7 @@ def work() -> None:
     for number, text in enumerate(reasons, start=1):
         print(f"  {number}) {text}")
     print(SINGLE)
-    figure = draw(comparison, arguments.images)
+    figure = draw(comparison, arguments.images, tools.folders(arguments))
     with tools.writing(file) as part:
         figure.savefig(part)
     print(file)
@@ -52,6 +52,7 @@ def work() -> None:
 def parse() -> argparse.Namespace:
     parser = tools.plain_parser(__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="directories of finished runs, such as outputs/runs/two")
+    tools.add_folder(parser)
     parser.add_argument("--to", type=Path, dest="file", help="the .png file to write")
     parser.add_argument("--force", action="store_true", help="overwrite the file that --to names")
     parser.add_argument("--images", type=int, default=12, help="how many test images and samples (default: 12)")

@@ -8,8 +8,13 @@ correlation), probes (classifiers of the latents), disentanglement (MIG, SAP, DC
 known factors), samples (against test images, in the features of a classifier that is trained once and kept) and
 amortization (what the encoder loses). A part that results.json holds already, computed with the same settings, is not
 computed again, unless recompute=true. A part that failed is tried again.
+
+    python scripts/evaluate.py outputs/runs/two --config-dir mine metric=spread
+
+A metric of your own, by the file metric/spread.yaml, joins those of the run; metric=[first,second] takes several.
 """
 
+import argparse
 import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
@@ -21,12 +26,17 @@ from rich.table import Table
 from yaml import YAMLError
 
 from vaelab.cli import tools
+from vaelab.cli.members import own_member
 from vaelab.errors import InputError
 from vaelab.evaluation.metrics import METRICS
+from vaelab.evaluation.own import evaluate_own
 from vaelab.evaluation.settings import MEANINGS
 from vaelab.evaluation.suite import PARTS, Evaluation, Settings, evaluate, settings_of
 from vaelab.runs.console import log_to_file
-from vaelab.runs.results import RESULTS, add_evaluation, has_failed, read_results
+from vaelab.runs.directory import COMPOSED, folders_of
+from vaelab.runs.extras import make_measures
+from vaelab.runs.options import OWN, own_options, read_config
+from vaelab.runs.results import RESULTS, add_evaluation, has_failed, is_known, read_results
 
 Metrics = Mapping[str, object]
 
@@ -113,12 +123,16 @@ def work() -> None:
     parser = tools.parser(__doc__, epilog=describe_options())
     parser.add_argument("options", nargs="*", metavar="option=value", help="a part or a setting, from the list below")
     arguments = parser.parse_args()
-    switches, settings = parse_options(arguments.options)
+    own = [word for word in arguments.options if word.startswith("metric=")]
+    switches, settings = parse_options([word for word in arguments.options if word not in own])
     wanted = [part for part in PARTS if switches[part]]
     known = read_results(arguments.run).get("evaluation", {})
     new = [part for part in wanted if switches[RECOMPUTE] or not is_current(known.get(part, {}), part, settings)]
-    if new:
+    asked = own_metrics(arguments, own)
+    asked = [options for options in asked if switches[RECOMPUTE] or not is_known(options, known)]
+    if new or asked:
         run = tools.open_run(arguments)
+        measures = make_measures({"metric": {f"m{number}": options for number, options in enumerate(asked)}})
         log_to_file(arguments.run)  # the traceback of a part that fails
         evaluation = Evaluation.of(run.module.evaluated(run.data), settings, track=tools.progress)
     for part in wanted:
@@ -126,7 +140,38 @@ def work() -> None:
             known[part] = evaluate(part, evaluation)
             add_evaluation(arguments.run, part, known[part])  # each at once: a later one may be interrupted
         show(part, known[part])
+    if asked:
+        known[OWN] = evaluate_own(measures, evaluation, known.get(OWN))
+        add_evaluation(arguments.run, OWN, known[OWN])
+    if OWN in known:
+        show_own(known[OWN])
     print(f"kept in {arguments.run / RESULTS}")
+
+
+def own_metrics(arguments: argparse.Namespace, words: list[str]) -> list[dict]:
+    """The options of the user's own metrics that the run has, and of those that ``words`` name.
+
+    **Raises**
+        InputError: there is no such file.
+    """
+    composed = read_config(arguments.run / COMPOSED)
+    found = list(own_options(composed, "metric").values())
+    names = [name.strip() for word in words for name in word.partition("=")[2].strip("[]").split(",")]
+    folders = tools.folders(arguments) or folders_of(arguments.run)
+    for name in names:
+        options = own_member("metric", name, folders, composed)
+        found += [options] if options not in found else []
+    return found
+
+
+def show_own(metrics: Mapping[str, Metrics]) -> None:
+    """Print the user's own metrics as a table."""
+    table = Table(title=OWN, title_justify="left", show_header=False)
+    for name, metric in metrics.items():
+        failed = f"failed, {metric.get('error')}" if has_failed(metric) else f"none, {metric.get('lacking')}"
+        value = written(metric["value"]) if "value" in metric else failed
+        table.add_row(name, value, str(metric["unit"]), str(metric["meaning"]))
+    Console(highlight=False).print(table)
 
 
 def is_current(metrics: Metrics, part: str, settings: Settings) -> bool:

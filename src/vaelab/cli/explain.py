@@ -19,6 +19,7 @@ from vaelab.errors import UnknownOption
 from vaelab.files import CONF
 from vaelab.runs.options import flatten, unresolved
 
+OWN_GROUPS = ("metric", "plot")  # which have members in users' folders only
 CLOSE = 0.75  # how alike a typed option and an existing one are, from 0 to 1, for "did you mean"
 REJECTED = re.compile(r"Could not (override|append to config|delete from config)\b[^']*'([^']+)'")
 
@@ -100,6 +101,11 @@ def _all() -> str:
 
 def no_option(option: str, value: str, command: CommandLine) -> str:
     """The line for an option that does not exist, or not in the chosen member of its group."""
+    if option in OWN_GROUPS:
+        return (
+            f"{option}={value}: vaelab ships no member of the group {option!r}: say where your own lies, "
+            "--config-dir FOLDER"
+        )
     composed = _compose(command)
     having = command.members.having(option)
     if having:  # a recipe may set an option that a model has; the model is what lacks it
@@ -169,7 +175,7 @@ def _listed(members: Sequence[str]) -> str:
 
 def search_path(members: Members) -> list[str]:
     """The override by which Hydra finds the groups of ``--config-dir`` too."""
-    folders = ",".join(quoted(f"file://{folder.absolute()}") for folder in members.folders if folder != CONF)
+    folders = ",".join(quoted(f"file://{folder.absolute()}") for folder in members.own_folders)
     return [f"hydra.searchpath=[{folders}]"] if folders else []
 
 

@@ -13,6 +13,8 @@ import math
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -77,9 +79,10 @@ def export(module: nn.Module, inputs: tuple[Tensor, ...], stem: Path) -> None:
     input_names, output_names = NAMES[stem.name]
     shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), unchecked_distributions():
             warnings.simplefilter("ignore")  # torch warns of its own code
             program = torch.export.export(module, inputs, dynamic_shapes=shapes)
+            program.graph.eliminate_dead_code()  # factorisations for densities, which ONNX lacks
             exported = torch.onnx.export(
                 program, input_names=input_names[: len(inputs)], output_names=output_names, dynamo=True, verbose=False
             )
@@ -88,6 +91,17 @@ def export(module: nn.Module, inputs: tuple[Tensor, ...], stem: Path) -> None:
     assert exported is not None  # with dynamo=True
     torch.export.save(program, stem.with_suffix(".pt2"))
     exported.save(stem.with_suffix(".onnx"))
+
+
+@contextmanager
+def unchecked_distributions() -> Iterator[None]:
+    """In the block, distributions do not look at the values of their parameters, which an exporter cannot trace."""
+    checks = torch.distributions.Distribution._validate_args
+    torch.distributions.Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        torch.distributions.Distribution.set_default_validate_args(checks)
 
 
 def difference(module: nn.Module, inputs: tuple[Tensor, ...], stem: Path) -> float:

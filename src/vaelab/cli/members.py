@@ -2,15 +2,17 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
+from vaelab.errors import InputError, one_line
 from vaelab.files import CONF
-from vaelab.runs.options import flatten, unresolved
+from vaelab.runs.options import flatten, to_plain_dict, unresolved
 
 PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
 
@@ -24,6 +26,28 @@ class Members:
     """
 
     folders: tuple[Path, ...] = (CONF,)
+
+    @property
+    def own_folders(self) -> list[Path]:
+        """The folders of the user's own members."""
+        return [folder for folder in self.folders if folder.resolve() != CONF.resolve()]
+
+    def own(self) -> dict[str, list[str]]:
+        """The user's own members of each group, such as ``{"network": ["mine"]}``."""
+        found = {group: Members(tuple(self.own_folders)).members(group) for group in self.groups()}
+        return {group: members for group, members in found.items() if members}
+
+    def check_names(self) -> None:
+        """Raise an InputError where the user's own member has the name of a shipped one, which Hydra would take."""
+        for folder in self.own_folders:
+            for file in sorted(folder.glob("*/**/*.yaml")):
+                path = file.relative_to(folder)
+                if (CONF / path).is_file():
+                    renamed = path.with_name(f"my_{path.name}")
+                    raise InputError(
+                        f"{file} has the name of a file that vaelab ships, which would be taken instead: rename it, "
+                        f"such as {renamed}, for {path.parent.as_posix()}={renamed.stem}"
+                    )
 
     def groups(self) -> list[str]:
         """The names of all groups, but those of Hydra."""
@@ -91,6 +115,22 @@ class Members:
         }  # fmt: skip
 
 
+def own_member(group: str, member: str, folders: Sequence[Path], config: Mapping[str, object]) -> dict:
+    """The options of a user's own ``group=member``, whose ``${...}`` refer to the options of ``config``.
+
+    **Raises**
+        InputError: none of ``folders`` has it.
+    """
+    members = Members(tuple(folders))
+    for folder in folders:
+        file = folder / group / f"{member}.yaml"
+        if file.is_file():
+            return dict(to_plain_dict(OmegaConf.create({**config, group: _read(file)[1]}))[group])
+    there = ", ".join(members.members(group)) or "none"
+    where = ", ".join(map(str, folders)) or "--config-dir FOLDER, which is missing"
+    raise InputError(f"{group}={member}: there is no such file; the members of group {group!r} in {where} are {there}")
+
+
 def sections() -> set[str]:
     """The sections of ``config.yaml``, which hold options and have no value: ``evaluation``, ``pictures``."""
     return {name for name, value in _read(CONF / "config.yaml")[1].items() if isinstance(value, Mapping)} - {"hydra"}
@@ -121,5 +161,8 @@ def _read(file: Path) -> tuple[str | None, Mapping[str, object]]:
     """The package that a configuration file names, and its options, with their interpolations as they stand."""
     text = file.read_text(encoding="utf-8")
     package = PACKAGE.search(text)
-    content = OmegaConf.create(text)
+    try:
+        content = OmegaConf.create(text)
+    except YAMLError as error:
+        raise InputError(f"{file} is no YAML: {one_line(error)}") from error
     return package.group(1) if package else None, unresolved(content) if isinstance(content, DictConfig) else {}

@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,7 +35,13 @@ def print_bug(error: BaseException) -> None:
     print(report_of(error), file=sys.stderr)
 
 
-def help_text(conf: Path) -> str:
-    """What --help prints. Hydra's own --help takes a second, because it lists the groups of all plugins first."""
+def help_text(conf: Path, own: Mapping[str, Sequence[str]] | None = None) -> str:
+    """What --help prints. Hydra's own --help takes a second, because it lists the groups of all plugins first.
+
+    **Arguments**
+        own: the members of each group that the user has added, which come first.
+    """
     template = OmegaConf.load(conf / "hydra" / "help" / "vaelab.yaml")
-    return as_typed(OmegaConf.create({"hydra": {"help": template}}).hydra.help.template)
+    text = as_typed(OmegaConf.create({"hydra": {"help": template}}).hydra.help.template)
+    lines = [f"  {group:<12} {', '.join(members)}" for group, members in (own or {}).items()]
+    return "\n".join(["Your own members (group=member):", *lines, "", text] if lines else [text])

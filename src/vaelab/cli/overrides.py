@@ -31,11 +31,13 @@ class CommandLine:
         words: all arguments, the flags last, because one between the others would end their list.
         overrides: those that change the configuration, as far as Hydra can read them.
         members: the groups of this command.
+        rest: the arguments without the flags and their values.
     """
 
     words: list[str]
     overrides: list[Override]
     members: Members
+    rest: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> "CommandLine":
@@ -48,7 +50,7 @@ class CommandLine:
                 overrides.append(parser.parse_override(word))
         folders = [CONF, *([Path(flags.config_dir)] if flags.config_dir else [])]
         flags_alone = [word for word in words if word not in others]
-        return cls([*others, *flags_alone], overrides, Members(tuple(folders)))
+        return cls([*others, *flags_alone], overrides, Members(tuple(folders)), tuple(others))
 
     @property
     def is_multirun(self) -> bool:
@@ -57,6 +59,7 @@ class CommandLine:
 
     def check(self) -> None:
         """Raise an InputError for what Hydra would not explain."""
+        self.members.check_names()
         for override in self.overrides:
             key = override.key_or_group
             if override.is_sweep_override() and not self.is_multirun:

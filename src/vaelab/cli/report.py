@@ -16,9 +16,10 @@ def work() -> None:
     parser.add_argument("--to", type=Path, help="where to write; default: the sweep's directory, or for several "
                         "sweeps outputs/reports/<their names>")  # fmt: skip
     parser.add_argument("--no-pictures", action="store_true", help="write the tables only")
+    tools.add_folder(parser)
     arguments = parser.parse_args()
     to = arguments.to or default_directory(arguments.sweeps)
-    report(arguments.sweeps, to, with_plots=not arguments.no_pictures)
+    report(arguments.sweeps, to, with_plots=not arguments.no_pictures, folders=tools.folders(arguments))
     print((to / "sweep.md").read_text(encoding="utf-8"))
 
 

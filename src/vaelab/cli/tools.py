@@ -47,11 +47,32 @@ def parser(description: str | None, epilog: str = "", device: bool = True) -> ar
     """An argument parser whose first argument is a run's directory."""
     made = plain_parser(description, epilog)
     made.add_argument("run", type=Path, help="the directory of a finished run, such as outputs/runs/two")
+    add_folder(made)
     if device:
         made.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
     else:
         made.set_defaults(device="cpu")
     return made
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of the user's own pieces."""
+    parser.add_argument(
+        "--config-dir", type=Path, metavar="FOLDER",
+        help="where your own pieces lie now; default: where they lay when the run was trained",
+    )  # fmt: skip
+
+
+def folders(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    """The folder of own pieces that the arguments name, if they name one.
+
+    **Raises**
+        InputError: there is no such folder.
+    """
+    folder = arguments.config_dir
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--config-dir {folder}: there is no such folder; without pieces of your own leave it out")
+    return () if folder is None else (folder.absolute(),)
 
 
 def add_target(parser: argparse.ArgumentParser, suffixes: tuple[str, ...]) -> None:
@@ -74,7 +95,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
 
 def open_run(arguments: argparse.Namespace) -> FinishedRun:
     """The run in the arguments, on the device in the arguments."""
-    return load(arguments.run, hardware.find_device(arguments.device, "--device "))
+    return load(arguments.run, hardware.find_device(arguments.device, "--device "), *folders(arguments))
 
 
 def label(run: FinishedRun, label: int | None) -> int | None:

@@ -16,8 +16,10 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 import vaelab
+from vaelab import own
 from vaelab.cli.arguments import remove_empty, with_overrides_of_resumed_run, with_sweep_directory
 from vaelab.cli.explain import explain, unknown_option
 from vaelab.cli.members import Members
@@ -96,9 +98,12 @@ def _start(words: list[str]) -> Path | None:
     try:
         command = CommandLine.parse(with_overrides_of_resumed_run(words))
         command.check()
+        if {"--help", "-h"} & set(command.words):
+            say(help_text(CONF, command.members.own()))
+            return None
         sys.argv[1:] = command.words  # where Hydra reads them
         return sweep() if command.is_multirun else single()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise InputError(explain(error, command)) from error
     except OSError as error:  # Hydra makes the directory before the project's own checks
         raise RunFailed(f"{describe_os_error(error)}; {another_place(error)}") from error
@@ -169,6 +174,11 @@ class Job:
     side_by_side: bool
     folders: tuple[Path, ...]  # of configuration files
 
+    @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """The folders of the user's own pieces."""
+        return tuple(Members(self.folders).own_folders)
+
 
 def _job(config: DictConfig) -> Job:
     composed = HydraConfig.get()
@@ -201,6 +211,7 @@ def run_composed(config: DictConfig) -> float | None:
     # Empty folders that existed before belong to the user and stay.
     is_ours = not directory.is_dir() or directory.stat().st_ctime >= vaelab.STARTED
     try:
+        own.use(job.own_folders)
         check_read(unresolved(config), [*HydraConfig.get().overrides.hydra, *job.overrides])
         return run_job(job, _values(config, job))
     except Interrupted as error:
@@ -257,7 +268,7 @@ def run_job(job: Job, values: dict) -> float | None:
         from vaelab.runs.processes import launch
         from vaelab.runs.run import Run
 
-        run = Run(values, job.overrides, job.choices, directory, job.multirun, job.side_by_side)
+        run = Run(values, job.overrides, job.choices, directory, job.multirun, job.side_by_side, job.own_folders)
         try:
             (evaluate_finished if is_complete else launch)(run)
         except UnknownOption as error:

@@ -3,8 +3,11 @@
 The table at the end of a run, `scripts/evaluate.py`, sweeps, plots, TensorBoard and the README's table read it.
 """
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from vaelab.errors import InputError
 
 SHARE = "0 to 1"  # the unit of scores between these two
 
@@ -129,6 +132,10 @@ _EVALUATION = (
 
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (*_TEST, *_SWEEP, *_EVALUATION)}
 
+_OWN: dict[str, Metric] = {}  # metrics of users, which `add` has put there
+# All metrics that this process knows, those of users included.
+CATALOGUE: Mapping[str, Metric] = ChainMap(_OWN, dict(METRICS))
+
 # What the section ``test`` of results.json may hold.
 TEST_METRICS = tuple(metric.name for metric in _TEST)
 # What configurations of a sweep are ranked by.
@@ -145,13 +152,46 @@ SWEEP_METRICS = (
 CURVES = ("elbo", "rate", "distortion", "loss")
 
 
+def add(metric: Metric) -> None:
+    """Let tables and plots know a user's own ``metric``; results.json describes it, for other processes.
+
+    **Raises**
+        InputError: it has the name of a shipped metric, or says neither "higher", "lower" nor "".
+    """
+    if metric.name in METRICS:
+        raise InputError(f"metric {metric.name!r} has the name of a metric that vaelab ships: take another name")
+    if metric.better not in ("higher", "lower", ""):
+        raise InputError(f"metric {metric.name!r}: better must be 'higher', 'lower' or '', got {metric.better!r}")
+    _OWN[metric.name] = metric
+
+
+def own_values(part: Mapping[str, Mapping]) -> dict[str, float]:
+    """The values in the part ``own`` of results.json; their metrics become known to this process."""
+    found = {}
+    for name, stored in part.items():
+        if "value" in stored and name not in METRICS:
+            add(Metric(name, str(stored["unit"]), str(stored["meaning"]), str(stored["better"])))
+            found[name] = stored["value"]
+    return found
+
+
+def sweep_metrics() -> tuple[str, ...]:
+    """What tables and heat maps of a sweep show, users' own metrics last."""
+    return (*SWEEP_METRICS, *_OWN)
+
+
+def ranked() -> tuple[str, ...]:
+    """What configurations of a sweep are ranked by: also users' own metrics, where higher or lower is better."""
+    return (*RANKED, *(name for name, metric in _OWN.items() if metric.better))
+
+
 def lower_is_better(name: str) -> bool:
     """Whether a smaller value of the metric ``name`` is better.
 
     >>> lower_is_better("nll"), lower_is_better("elbo")
     (True, False)
     """
-    return METRICS[name].better == "lower"
+    return CATALOGUE[name].better == "lower"
 
 
 def markdown_table(names: Iterable[str] = TEST_METRICS) -> str:

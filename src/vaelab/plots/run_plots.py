@@ -4,7 +4,8 @@ A plot that has no meaning for a model is left out: the KL terms of an auto-enco
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,21 @@ import torch
 from matplotlib.figure import Figure
 
 from vaelab import rng
-from vaelab.errors import one_line
+from vaelab.errors import InputError, one_line
 from vaelab.plots import style
 from vaelab.plots.history_plots import curves, kl_over_training
 from vaelab.plots.latent_plots import kl_per_latent, latent_means, posterior_std
+from vaelab.plots.own import Plot
 from vaelab.plots.path_plots import interpolation, manifold, traversal
 from vaelab.plots.plotted_run import PlottedRun
 from vaelab.plots.projection import projector
 from vaelab.plots.ranked_plots import hardest_and_easiest, ranked_samples
 from vaelab.plots.sample_plots import pseudo_inputs, reconstructions, samples
 
-__all__ = ["AT_END", "WATCHED", "RunPlots", "projector", "save"]
+__all__ = ["AT_END", "WATCHED", "Plot", "RunPlots", "check_plot", "name_of", "projector", "save"]
 
 log = logging.getLogger(__name__)
+Drawer = Plot | Callable[[PlottedRun], Figure | None]
 
 WATCHED = (samples, reconstructions, manifold, kl_over_training)  # during the training
 AT_END = (
@@ -33,38 +36,58 @@ AT_END = (
 )  # fmt: skip
 
 
+def name_of(plot: Drawer) -> str:
+    """The name of a plot's file: that of a function, or what a user's own plot says."""
+    return plot.name if isinstance(plot, Plot) else plot.__name__
+
+
+def check_plot(where: str, plot: Plot) -> None:
+    """Raise an InputError where a user's own plot has the name of a shipped one, whose file it would overwrite."""
+    if plot.name in {name_of(shipped) for shipped in (*WATCHED, *AT_END)}:
+        raise InputError(
+            f"{where}: {plot.name}.png is a plot that vaelab ships: give {type(plot).__name__} another name"
+        )
+
+
+@dataclass
 class RunPlots(PlottedRun):
     """Draws the plots of a run; the same model gets the same latent samples every time.
+
+    **Arguments**
+        own: the user's own plots.
 
     Example:
         >>> RunPlots(module.evaluated(data), "my run").at_end()["samples"].shape  # doctest: +SKIP
         (780, 726, 3)
     """
 
+    own: Sequence[Plot] = ()
+
     def during_training(self) -> dict[str, np.ndarray]:
         """The plots that show progress, each under its name as uint8 ``(H, W, 3)``."""
-        return self.draw(*WATCHED)
+        return self.draw(*WATCHED, *(plot for plot in self.own if plot.is_watched))
 
     def at_end(self) -> dict[str, np.ndarray]:
         """All plots that the model has, each under its name as uint8 ``(H, W, 3)``."""
-        return self.draw(*AT_END)
+        return self.draw(*AT_END, *self.own)
 
-    def draw(self, *plots: Callable[[PlottedRun], Figure | None]) -> dict[str, np.ndarray]:
-        """Those of ``plots`` that the model has, each under its function's name as uint8 ``(H, W, 3)``.
+    def draw(self, *plots: Drawer) -> dict[str, np.ndarray]:
+        """Those of ``plots`` that the model has, each under its name as uint8 ``(H, W, 3)``.
 
         A plot that fails is left out with a warning, because a training is worth more than one of its plots.
         """
         drawn = {}
         with torch.no_grad():
             for plot in plots:
+                name = name_of(plot)
                 try:
                     with rng.fixed_noise(self.device, self.evaluated.seed, rng.PLOTS):
                         figure = plot(self)
                     if figure is not None:
-                        drawn[plot.__name__] = style.pixels(figure)
+                        drawn[name] = style.pixels(figure)
                 except Exception as error:
-                    log.warning(f"the plot {plot.__name__} failed: {type(error).__name__}: {one_line(error)}")
-                    log.debug(f"the plot {plot.__name__} failed", exc_info=True)
+                    log.warning(f"the plot {name} failed: {type(error).__name__}: {one_line(error)}")
+                    log.debug(f"the plot {name} failed", exc_info=True)
         return drawn
 
 

@@ -1,7 +1,7 @@
 """A run's directory: where its files are, who may write to it, and how it is freed for another attempt."""
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -16,6 +16,7 @@ LOCK = ".lock"
 LOCKS = (LOCK, EVALUATION_LOCK)
 COMPOSED = Path(".hydra") / "config.yaml"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
+FOLDERS = Path(".hydra") / "folders.yaml"  # where the user's own pieces lay
 FIGURES = "figures"
 
 
@@ -54,12 +55,22 @@ def another_place(error: OSError) -> str:
     return "choose another place with name=... or hydra.run.dir=..."
 
 
-def write_composition(directory: Path, config: Mapping[str, object], overrides: list[str]) -> None:
-    """Write the composed configuration and the overrides, and keep the results of an earlier attempt."""
+def write_composition(
+    directory: Path, config: Mapping[str, object], overrides: list[str], folders: Sequence[Path] = ()
+) -> None:
+    """Write the configuration, the overrides and the folders of own pieces; keep the results of an earlier attempt."""
     (directory / COMPOSED).parent.mkdir(exist_ok=True)
-    for file, content in ((OVERRIDES, overrides), (COMPOSED, dict(config))):
-        write_text(directory / file, OmegaConf.to_yaml(OmegaConf.create(content)))
+    named = [str(folder.absolute()) for folder in folders]
+    for file, content in ((OVERRIDES, overrides), (COMPOSED, dict(config)), (FOLDERS, named)):
+        if content or file != FOLDERS:
+            write_text(directory / file, OmegaConf.to_yaml(OmegaConf.create(content)))
     keep_aside(directory / RESULTS)
+
+
+def folders_of(directory: Path) -> tuple[Path, ...]:
+    """Where the user's own pieces of the run in ``directory`` lay; empty where it has none."""
+    path = directory / FOLDERS
+    return tuple(Path(str(folder)) for folder in OmegaConf.load(path)) if path.is_file() else ()
 
 
 def keep_aside(old: Path) -> None:

@@ -28,12 +28,15 @@ SCORED = 100  # images scored at a time
 DISTORTION_SAMPLES = 100  # of a model without a density of its latents
 
 
-def load(directory: str | Path, device: str | torch.device = "auto") -> "FinishedRun":
+def load(
+    directory: str | Path, device: str | torch.device = "auto", config_dir: str | Path | None = None
+) -> "FinishedRun":
     """Open the finished run in ``directory``.
 
     **Arguments**
         directory: such as ``outputs/runs/two``, or the directory of a job of a sweep.
         device: where the model computes: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        config_dir: where your own pieces lie now; None for where they lay when the run was trained.
 
     **Raises**
         InputError: the run failed or is not finished, or its files are damaged.
@@ -45,7 +48,7 @@ def load(directory: str | Path, device: str | torch.device = "auto") -> "Finishe
     """
     found = hardware.find_device(device)
     directory = Path(directory)
-    module, data = load_run(directory, reads_data=False)
+    module, data = load_run(directory, False, () if config_dir is None else (Path(config_dir),))
     return FinishedRun(directory, module.to(found), data)
 
 

@@ -14,19 +14,23 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vaelab import hardware
 from vaelab.commands import typed
-from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import Interrupted, RunFailed, describe_os_error
+from vaelab.evaluation.evaluated_model import EvaluatedModel
+from vaelab.evaluation.own import Asked, evaluate_own
 from vaelab.evaluation.suite import Evaluation, Settings, evaluate
 from vaelab.runs import outcome, ranks, summary
 from vaelab.runs.console import log_to_console, log_to_file
 from vaelab.runs.directory import LAST
+from vaelab.runs.extras import make_measures
 from vaelab.runs.load import load_run
+from vaelab.runs.options import OWN
 from vaelab.runs.preemption import return_to_queue
 from vaelab.runs.prepare import check_options
 from vaelab.runs.reports import report_evaluation, reported
 from vaelab.runs.results import (
     add_evaluation,
     describe_parts,
+    is_known,
     missing_parts,
     read_results,
     validation_metrics,
@@ -36,7 +40,7 @@ from vaelab.runs.resume import how_to_go_on
 from vaelab.runs.run import Components, Run
 from vaelab.training.checkpoints import epochs_of
 from vaelab.training.lightning_internals import BestCheckpoint
-from vaelab.training.module import TrainingDiverged, VAEModule
+from vaelab.training.module import TrainingDiverged
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +90,10 @@ def _execute(run: Run, components: Components, trainer: Trainer) -> None:
         log.debug("the run failed", exc_info=True)  # for train.log; the console gets it from the command line
         _store_failure(run, error)
         raise
-    summary.finish(run, components, completed(run, components, trainer, timing))
+    results = completed(run, components, trainer, timing)
+    if components.measures and trainer.is_global_zero:
+        results["evaluation"] = {OWN: _measure_own(run, components, trainer)}
+    summary.finish(run, components, results)
     if trainer.is_global_zero:
         evaluate_tested(run, components, trainer)
         report_evaluation(run, trainer)
@@ -165,11 +172,22 @@ def completed(run: Run, components: Components, trainer: Trainer, timing: Timing
     }
 
 
+def _measure_own(run: Run, components: Components, trainer: Trainer) -> dict[str, dict]:
+    try:
+        return evaluate_own(components.measures, _tested(components, trainer))
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error
+
+
+def _tested(components: Components, trainer: Trainer) -> EvaluatedModel:
+    """The tested model on the device of the training; Lightning moved it to the CPU at its end."""
+    return components.module.to(trainer.strategy.root_device).eval().evaluated(components.data)
+
+
 def evaluate_tested(run: Run, components: Components, trainer: Trainer) -> None:
     """Evaluate the tested weights; an interruption leaves the run itself complete."""
-    module = components.module.to(trainer.strategy.root_device).eval()  # Lightning moved it to the CPU at its end
     try:
-        evaluate_run(run, module, components.data)
+        evaluate_run(run, _tested(components, trainer), components.measures)
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"interrupted; the run is complete, and {typed('evaluate')} {run.directory} does what is missing"
@@ -178,12 +196,17 @@ def evaluate_tested(run: Run, components: Components, trainer: Trainer) -> None:
         raise RunFailed(f"{describe_os_error(error)}; the run itself is complete in {run.directory}") from error
 
 
-def evaluate_run(run: Run, module: VAEModule, data: ImageDataModule) -> None:
+def evaluate_run(run: Run, evaluated: EvaluatedModel, measures: Asked) -> None:
     """Add to results.json the parts of the evaluation that every run ends with, as far as they are missing."""
     options = run.config["evaluation"]
-    evaluation = Evaluation.of(module.evaluated(data), Settings.of_run(options))
-    for part in missing_parts(read_results(run.directory), run.config):
-        add_evaluation(run.directory, part, evaluate(part, evaluation))
+    evaluation, there = Evaluation.of(evaluated, Settings.of_run(options)), read_results(run.directory)
+    for part in missing_parts(there, run.config):
+        if part == OWN:
+            known = there.get("evaluation", {})
+            asked = [(measure, options) for measure, options in measures if not is_known(options, known)]
+            add_evaluation(run.directory, OWN, evaluate_own(asked, evaluated, known.get(OWN)))
+        else:
+            add_evaluation(run.directory, part, evaluate(part, evaluation))
     if options["parts"]:
         found = read_results(run.directory)["evaluation"]
         log.info(f"{describe_parts(found, options['parts'])}; more by {typed('evaluate')} {run.directory}")
@@ -193,6 +216,6 @@ def evaluate_finished(run: Run) -> None:
     """Evaluate a job of a sweep that was cut off after its test, or whose evaluation failed."""
     log_to_console(quiet=run.multirun)
     check_options(run.config)
-    module, data = load_run(run.directory)
+    module, data = load_run(run.directory, folders=run.folders)
     device = torch.device(hardware.resolve(run.config["trainer"]["accelerator"]))
-    evaluate_run(run, module.to(device), data)
+    evaluate_run(run, module.to(device).evaluated(data), make_measures(run.config))

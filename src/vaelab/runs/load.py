@@ -1,6 +1,6 @@
 """Open a finished run again: its model with the weights that were tested, and its data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,11 +8,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 import vaelab
+from vaelab import own
 from vaelab.data.datamodule import REMEDY, ImageDataModule
-from vaelab.errors import InputError, one_line
-from vaelab.runs.directory import BEST, COMPOSED, LAST
+from vaelab.errors import InputError, MissingPiece, one_line
+from vaelab.runs.directory import BEST, COMPOSED, LAST, folders_of
 from vaelab.runs.migrate import migrate
-from vaelab.runs.options import read_config
+from vaelab.runs.options import flatten, read_config
 from vaelab.runs.prepare import make_data, make_module
 from vaelab.runs.results import read_results
 from vaelab.training.checkpoints import read_checkpoint
@@ -21,11 +22,14 @@ from vaelab.training.module import VAEModule
 SECTIONS = ("model", "loss", "beta", "optimizer", "lr", "data", "evaluation", "seed")  # that a run is made of
 
 
-def load_run(directory: Path, reads_data: bool = True) -> tuple[VAEModule, ImageDataModule]:
+def load_run(
+    directory: Path, reads_data: bool = True, folders: Sequence[Path] = ()
+) -> tuple[VAEModule, ImageDataModule]:
     """The module of a finished run, with the tested weights, in evaluation mode on the CPU, and its data module.
 
     **Arguments**
         reads_data: whether the images are read; without it they need not be there.
+        folders: where the user's own pieces lie now; empty for where they lay when the run was trained.
 
     **Raises**
         InputError: the run failed or is not finished, its files are damaged, or its data are missing.
@@ -41,6 +45,7 @@ def load_run(directory: Path, reads_data: bool = True) -> tuple[VAEModule, Image
         weights = read_checkpoint(path)["state_dict"]
         config = _read_composition(directory / COMPOSED)
         there = results["data"]
+    use_pieces(directory, folders)
     with _explaining(directory, results):
         module, data = make_module(config), make_data(config)
     with _explaining(directory, results, RuntimeError):  # torch's, where the weights are of another model
@@ -50,12 +55,38 @@ def load_run(directory: Path, reads_data: bool = True) -> tuple[VAEModule, Image
     return module.eval(), data
 
 
+def use_pieces(directory: Path, folders: Sequence[Path] = ()) -> None:
+    """Let Python find the user's own pieces of the run in ``directory``, in ``folders`` or where they lay.
+
+    **Raises**
+        InputError: those folders are gone.
+    """
+    lay = folders_of(directory)
+    if gone := [] if folders else [folder for folder in lay if not folder.is_dir()]:
+        needed = ", ".join(f"{module}.py" for module in _own_modules(directory)) or "its pieces"
+        raise InputError(
+            f"{directory} has pieces of its own, {needed}, which lay in {gone[0]}, and that folder is gone: bring it "
+            "back, or say where they lie now, --config-dir FOLDER"
+        )
+    if found := folders or lay:
+        own.use(found)
+
+
+def _own_modules(directory: Path) -> list[str]:
+    """The modules that the classes of the run in ``directory`` are in, but for those that are installed."""
+    options = flatten(read_config(directory / COMPOSED))
+    targets = (str(value) for name, value in options.items() if name.rpartition(".")[2] == "_target_")
+    return sorted({top for target in targets if (top := target.partition(".")[0]) not in ("vaelab", "torch")})
+
+
 @contextmanager
 def _explaining(directory: Path, results: dict, *errors: type[Exception]) -> Iterator[None]:
     """What is wrong with a file of the run, which is damaged or of another version, as one line."""
     caught: tuple[type[Exception], ...] = (InputError, *errors)
     try:
         yield
+    except MissingPiece as error:
+        raise InputError(f"{directory} cannot be opened: {error}") from error
     except caught as error:
         made, here = results.get("versions", {}).get("vaelab"), vaelab.__version__
         whose = "" if made == here else f"was made by vaelab {made}, this is {here}: it "

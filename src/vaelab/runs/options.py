@@ -16,10 +16,13 @@ from vaelab.evaluation.settings import NAMES
 # Groups that results.json names one by one.
 GROUPS = ("model", "network", "posterior", "likelihood", "prior", "loss")
 
+# The metrics of a user's own in results.json, under ``evaluation``.
+OWN = "own"
+
 # Options that change neither the weights nor a metric, whatever their values.
 INERT = (
-    "name", "pictures.", "hydra.", "logger.", "callbacks.lr_monitor.", "callbacks.step_checkpoints.",
-    "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
+    "name", "pictures.", "plot.", "metric.", "hydra.", "logger.", "callbacks.lr_monitor.",
+    "callbacks.step_checkpoints.", "trainer.log_every_n_steps", "evaluation.parts", "evaluation.chunk",
 )  # fmt: skip
 # The same data or checkpoint may lie at two paths; whether they are the same is checked where they are read.
 COSMETIC = (*INERT, "ckpt", "data.root", "data.cache")
@@ -119,6 +122,28 @@ def differences(
         for option in sorted(left.keys() | right.keys())
         if left.get(option) != right.get(option) and not is_among(option, ignored)
     ]
+
+
+def own_options(config: Mapping[str, dict], group: str) -> dict[str, dict]:
+    """What ``metric=...`` or ``plot=...`` chose: where it stands -> its options.
+
+    A file of the group describes one object. Where its first line is ``# @package metric.<name>``, several can be
+    chosen together: ``metric=[first,second]``.
+
+    >>> own_options({"metric": {"_target_": "pieces.Spread", "images": 9}}, "metric")
+    {'metric': {'_target_': 'pieces.Spread', 'images': 9}}
+    """
+    section = config.get(group)
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        raise InputError(f"{group} must be the name of a file in {group}/ of --config-dir FOLDER, got {section!r}")
+    if "_target_" in section:
+        return {group: section}
+    for name, options in section.items():
+        if not isinstance(options, Mapping) or "_target_" not in options:
+            raise InputError(f"{group}.{name} lacks _target_, the class that it is made of")
+    return {f"{group}.{name}": options for name, options in section.items()}
 
 
 def evaluation_parts(config: Mapping[str, dict]) -> list[str]:

@@ -1,18 +1,19 @@
 """From the configuration to objects: checks that an option exists before Hydra calls the class that reads it."""
 
+import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import TypeVar
 
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from vaelab import own
 from vaelab.checks import flag, image_shape, shown
 from vaelab.data.datamodule import ImageDataModule
-from vaelab.errors import InputError, UnknownOption, VaelabError, one_line
+from vaelab.errors import InputError, MissingPiece, UnknownOption, VaelabError, one_line
 from vaelab.models.contracts import Likelihood, Network, Posterior, Prior
 
 LIBRARIES = ("torch", "lightning")
@@ -101,6 +102,11 @@ def call_library(where: str, function: Callable[..., Made], *arguments: object, 
         raise InputError(f"{where} does not take {taken}: {one_line(error)}") from error
 
 
+def name_of(piece: object) -> str:
+    """The class of ``piece`` with its module, as messages name it."""
+    return f"{type(piece).__module__}.{type(piece).__qualname__}"
+
+
 def note_piece(error: BaseException, piece: str) -> None:
     """Say in a note of ``error`` in which piece it arose; notes are printed below the traceback."""
     # BaseException.add_note is Python 3.11's.
@@ -153,15 +159,13 @@ def _check_class(where: str, function: Callable) -> None:
 
 def locate(where: str, path: str) -> Callable:
     """The class or function at ``path``, such as ``vaelab.models.priors.StandardNormal``."""
-    module, _, name = path.rpartition(".")
-    try:
-        found = getattr(import_module(module), name, None) if module else None
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{where}._target_={path}: there is no module {error.name!r}; it must be importable where the run is opened"
-        ) from error
+    name = path.rpartition(".")[2]
+    module = own.load_module(where, path, path.rpartition(".")[0]) if "." in path else None
+    found = getattr(module, name, None)
     if not callable(found):
-        raise InputError(f"{where}._target_={path}: there is no such class or function")
+        close = difflib.get_close_matches(name, vars(module) if module else (), n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise MissingPiece(f"{where}._target_={path}: there is no such class or function{hint}")
     return found
 
 

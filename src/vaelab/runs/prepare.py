@@ -17,13 +17,16 @@ from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import PARTS
 from vaelab.models.contracts import Model, Objective, Schedule
 from vaelab.runs import ranks
+from vaelab.runs.extras import make_measures
 from vaelab.runs.options import RATES, evaluation_parts, flatten
 from vaelab.runs.pieces import make_factory, make_optimizer, make_piece
 from vaelab.runs.resume import find_resume_point
 from vaelab.runs.run import Components, Run
 from vaelab.runs.trainer import make_trainer
 from vaelab.runs.trainer_options import check_limits, check_trainer
-from vaelab.runs.trial import check_contracts, check_image_shape, check_labels
+from vaelab.runs.trial import check_contracts, check_image_shape, check_labels, trial_batch
+from vaelab.runs.trial_networks import check_networks
+from vaelab.runs.trial_tensors import check_device
 from vaelab.training.module import VAEModule
 
 log = logging.getLogger(__name__)
@@ -95,6 +98,7 @@ def prepare(run: Run) -> Components:
         module = make_module(run.config)
     if run.ckpt and module.model.is_solved:
         raise InputError(f"ckpt={run.ckpt}: a model in closed form has nothing to go on with; leave ckpt out")
+    measures = make_measures(run.config)
     data = load_data(run.config)
     if resumed.data not in (None, data.describe()):
         raise InputError(
@@ -111,9 +115,9 @@ def prepare(run: Run) -> Components:
     if processes > 1 and not ranks.is_worker():
         # Made to find wrong options now, in this process; the processes that train make their own.
         make_trainer({**options, "devices": 1, "strategy": "auto"}, run, module, data, resumed)
-        return Components(data, module, None, processes, resumed, begin_s, untrained)
+        return Components(data, module, None, processes, resumed, begin_s, untrained, measures)
     trainer = make_trainer(options, run, module, data, resumed)
-    return Components(data, module, trainer, processes, resumed, begin_s, untrained)
+    return Components(data, module, trainer, processes, resumed, begin_s, untrained, measures)
 
 
 @contextmanager
@@ -179,10 +183,18 @@ def start_model(run: Run, module: VAEModule, data: ImageDataModule) -> dict[str,
     check_labels(module.model, data)
     check_image_shape(run.config, data)
     with rng.fixed_noise(torch.device("cpu"), seed, rng.BEGIN), torch.no_grad():
+        check_networks(run.config["model"], trial_batch(data)[0])
+    with rng.fixed_noise(torch.device("cpu"), seed, rng.BEGIN), torch.no_grad():
         if run.ckpt is None:
             generator = rng.generator(seed, rng.BEGIN)
             module.start_from_images(lambda: _starting_images(data, module.model.is_solved), generator)
-        return check_contracts(module, data)
+        untrained = check_contracts(module, data)
+        trainer = run.config["trainer"]
+        device = hardware.resolve(trainer["accelerator"])
+        is_alone = not ranks.is_worker() and hardware.count_processes(trainer["accelerator"], trainer["devices"]) == 1
+        if device != "cpu" and is_alone and not module.model.is_solved:
+            check_device(module, trial_batch(data), torch.device(device))
+    return untrained
 
 
 def _starting_images(data: ImageDataModule, is_solved: bool) -> Tensor:

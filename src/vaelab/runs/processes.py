@@ -10,7 +10,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from vaelab import hardware
+from vaelab import hardware, own
 from vaelab.errors import Interrupted, RunFailed, describe_os_error
 from vaelab.runs import ranks, summary
 from vaelab.runs.console import log_to_console
@@ -51,7 +51,7 @@ def _prepare_and_claim(run: Run) -> Components:
         components = prepare(run)
         if ranks.is_first():
             claim(run.directory, run.resumes_in_place or run.multirun)
-            write_composition(run.directory, run.config, run.overrides)
+            write_composition(run.directory, run.config, run.overrides, run.folders)
     except Exception as error:
         if run.multirun:  # the other jobs go on; results.json says why this one is missing
             with suppress(OSError):  # the first error is the one to report
@@ -100,6 +100,7 @@ def execute_in_worker(run: Run) -> None:
     """What each process does; the launching process prints its error, which results.json carries."""
     log_to_console(quiet=run.multirun)
     try:
+        own.use(run.folders)
         components = prepare(run)
         assert components.trainer is not None  # a worker makes its own
         execute(run, components, components.trainer)

@@ -7,8 +7,9 @@ from lightning import Trainer
 from lightning.pytorch.loggers import Logger
 
 from vaelab.errors import RunFailed, VaelabError, one_line
+from vaelab.evaluation.metrics import own_values
 from vaelab.runs.extensions import store_ids
-from vaelab.runs.options import GROUPS, flatten, is_among
+from vaelab.runs.options import GROUPS, OWN, flatten, is_among
 from vaelab.runs.pieces import CONTRACTS, is_of_library
 from vaelab.runs.results import read_results
 from vaelab.runs.run import Components, Run
@@ -79,11 +80,16 @@ def _plain(values: Mapping[str, object]) -> dict[str, Plain]:
     return {name: value for name, value in listed.items() if isinstance(value, Plain)}
 
 
+def measured(results: Mapping) -> dict[str, float]:
+    """The metrics of the test, then the user's own."""
+    return {**results["test"], **own_values(results.get("evaluation", {}).get(OWN, {}))}
+
+
 def report_result(run: Run, components: Components, results: Mapping) -> None:
     """Send the loggers the metrics of the test."""
     trainer = components.trainer
     assert trainer is not None  # a run that completed had one
-    metrics = {f"test/{name}": value for name, value in results["test"].items()}
+    metrics = {f"test/{name}": value for name, value in measured(results).items()}
     reporting.send_result(trainer.loggers, hyperparameters(run, results), metrics, trainer.global_step)
 
 

@@ -14,7 +14,7 @@ import vaelab
 from vaelab.errors import InputError
 from vaelab.files import IS_CHECKOUT, PROJECT, write_json
 from vaelab.locks import locked
-from vaelab.runs.options import evaluation_parts
+from vaelab.runs.options import OWN, evaluation_parts, own_options
 
 RESULTS = "results.json"
 METRICS = "metrics.csv"
@@ -67,7 +67,14 @@ def read_results(directory: Path) -> dict:
 def missing_parts(results: Mapping[str, dict], config: Mapping[str, dict]) -> list[str]:
     """The parts of the evaluation that ``config`` asks for and ``results`` lack: not computed yet, or failed."""
     known = results.get("evaluation", {})
-    return [part for part in evaluation_parts(config) if part not in known or has_failed(known[part])]
+    parts = [part for part in evaluation_parts(config) if part not in known or has_failed(known[part])]
+    own = own_options(config, "metric").values()
+    return [*parts, OWN] if any(not is_known(options, known) for options in own) else parts
+
+
+def is_known(options: Mapping[str, object], evaluation: Mapping[str, Mapping]) -> bool:
+    """Whether the user's own metric of these ``options`` is computed already."""
+    return any(metric["asked"] == options and not has_failed(metric) for metric in evaluation.get(OWN, {}).values())
 
 
 def has_failed(part: Mapping[str, object]) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning import Trainer
 
 from vaelab.data.datamodule import ImageDataModule
+from vaelab.evaluation.own import Asked
 from vaelab.training.module import VAEModule
 
 
@@ -20,6 +21,7 @@ class Run:
         directory: where its files go.
         multirun: whether it is a job of a sweep.
         side_by_side: whether other jobs may run on this machine at the same time.
+        folders: of the user's own pieces, as `vaelab.own` takes them.
     """
 
     config: dict
@@ -28,6 +30,7 @@ class Run:
     directory: Path
     multirun: bool = False
     side_by_side: bool = False
+    folders: tuple[Path, ...] = ()
 
     @property
     def ckpt(self) -> Path | None:
@@ -67,6 +70,7 @@ class Components:
         processes: how many processes train.
         begin_s: seconds that the model's start from the training images took.
         untrained: the metrics of two images before the training.
+        measures: the user's own metrics.
     """
 
     data: ImageDataModule
@@ -76,3 +80,4 @@ class Components:
     resumed: ResumePoint
     begin_s: float
     untrained: dict[str, float]
+    measures: Asked = ()

@@ -101,4 +101,4 @@ def _save(run: Run, rows: list[dict[str, float]], checkpoint: dict) -> None:
     writer.writerows(rows)
     write_text(run.directory / METRICS, table.getvalue())
     save_tensors(checkpoint, run.directory / LAST)
-    write_composition(run.directory, run.config, run.overrides)
+    write_composition(run.directory, run.config, run.overrides, run.folders)

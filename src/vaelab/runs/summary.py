@@ -13,7 +13,7 @@ from rich.table import Table
 
 from vaelab import hardware
 from vaelab.errors import RunFailed, VaelabError, describe_os_error, summarize
-from vaelab.evaluation.metrics import METRICS
+from vaelab.evaluation.metrics import CATALOGUE
 from vaelab.files import write_json
 from vaelab.locks import locked
 from vaelab.models.contracts import Schedule
@@ -23,7 +23,7 @@ from vaelab.runs.directory import FIGURES
 from vaelab.runs.ended import ending_line
 from vaelab.runs.options import GROUPS
 from vaelab.runs.outcome import blow_up
-from vaelab.runs.reports import report_result
+from vaelab.runs.reports import measured, report_result
 from vaelab.runs.results import EVALUATION_LOCK, RESULTS, commit
 from vaelab.runs.run import Components, Run
 from vaelab.runs.tracebacks import report_of
@@ -154,7 +154,7 @@ def _show(run: Run, components: Components, results: dict) -> None:
         f"fit {took['fit_s']:.1f} s ({took['epoch_s']:.2f} s per epoch), test {took['test_s']:.1f} s "
         f"of the {tested['checkpoint']} weights, epoch {tested['epoch']}"
     )
-    brief = ", ".join(f"{name} {test[name]:.3f}" for name in METRICS if name in test and METRICS[name].is_brief)
+    brief = ", ".join(f"{name} {test[name]:.3f}" for name in CATALOGUE if name in test and CATALOGUE[name].is_brief)
     _log_for_sweep(run, f"{brief} after {took['begin_s'] + took['fit_s'] + took['test_s']:.0f} s")
     if (ended := ending_line(results, run.directory)) is not None:
         log.info(ended)
@@ -181,7 +181,7 @@ def where_to_look(run: Run, components: Components) -> Iterator[str]:
 
 def metrics_table(results: dict, likelihood: str | None) -> Table:
     """The test's metrics with what each means."""
-    data, test = results["data"], results["test"]
+    data, test = results["data"], measured(results)
     table = Table(title=f"{data['test']:,} test images of {data['name']}", title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
@@ -189,7 +189,7 @@ def metrics_table(results: dict, likelihood: str | None) -> Table:
     table.add_column("meaning", overflow="fold")
     if likelihood == "bernoulli" and data["binarize"] == "none":
         table.caption, table.caption_justify = GREY_PIXELS, "left"
-    for name, metric in METRICS.items():
+    for name, metric in CATALOGUE.items():
         if name in test and name != "loss":
             value = str(test[name]) if isinstance(test[name], int) else f"{test[name]:.3f}"
             table.add_row(name, value, metric.unit, metric.meaning)

@@ -13,6 +13,7 @@ from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, one_line
 from vaelab.runs import ranks
 from vaelab.runs.extensions import make_callbacks, make_loggers
+from vaelab.runs.extras import make_plots
 from vaelab.runs.pieces import call_library
 from vaelab.runs.run import ResumePoint, Run
 from vaelab.runs.trainer_options import validates_within_epoch
@@ -76,7 +77,7 @@ def _callbacks(run: Run, module: VAEModule, data: ImageDataModule, resumed: Resu
     return [
         ProgressReporter(bar=not run.side_by_side),
         SaveMetrics(),  # before the plots, one of which reads the file
-        PlotCallback(run.directory, title, **run.config["pictures"]),
+        PlotCallback(run.directory, title, **run.config["pictures"], own=make_plots(run.config)),
         EpochPosition(),
         *checkpoint_callbacks(run.directory, module.criterion, data.val > 0, within_epoch),
         *([] if run.config["trainer"].get("profiler") is None else [ShowProfile()]),

@@ -1,5 +1,7 @@
 """The trial before the training: every piece is asked to keep its contract on two images."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution
@@ -10,7 +12,10 @@ from vaelab.models.contracts import Model, Objective, Piece, Posterior
 from vaelab.models.distributions import factors
 from vaelab.models.inference import Inference
 from vaelab.runs.options import flatten
-from vaelab.training.module import VAEModule
+from vaelab.runs.pieces import name_of
+from vaelab.runs.trial_networks import check_schedule
+from vaelab.runs.trial_tensors import check_gradients, check_placement, explaining_values
+from vaelab.training.module import Batch, VAEModule
 
 IMAGES = 2
 
@@ -35,15 +40,23 @@ def check_labels(model: Model, data: ImageDataModule) -> None:
         )
 
 
+def trial_batch(data: ImageDataModule) -> Batch:
+    """The first two training images, as models get them, with their labels."""
+    train = data.sets["train"]
+    x, labels = train[torch.arange(min(IMAGES, len(train)))]
+    return data.scale(x), labels
+
+
 def check_contracts(module: VAEModule, data: ImageDataModule) -> dict[str, float]:
     """Run the model and its objective once; returns the metrics of the untrained model.
 
     **Raises**
         InputError: what a piece returns breaks its contract.
     """
-    train = data.sets["train"]
-    x, labels = train[torch.arange(min(IMAGES, len(train)))]
-    x = data.scale(x)
+    check_placement(module)
+    for option, schedule in (("beta", module.beta), ("lr", module.lr)):
+        check_schedule(option, schedule)
+    x, labels = trial_batch(data)
     model = module.model.given(labels)
     if model.posterior is not None:
         _check_pieces(model, model.posterior, x)
@@ -52,6 +65,7 @@ def check_contracts(module: VAEModule, data: ImageDataModule) -> dict[str, float
     if model.has_kl_per_latent:
         _check_kl_per_latent(model, inference)
     _check_loss(module.objective, loss, x.shape[:1])
+    check_gradients(module, model, (x, labels))
     return {name: float(values.mean()) for name, values in module.metrics(inference, loss).items()}
 
 
@@ -62,56 +76,91 @@ def _check_kl_per_latent(model: Model, inference: Inference) -> None:
         _ = inference.kl_per_latent
     except NotImplementedError as error:
         raise InputError(
-            f"{_name(model.prior)} sets is_product, and torch knows no KL of {type(q).__name__} to {type(p).__name__}: "
-            "leave is_product at False, or add the closed form by torch.distributions.register_kl"
+            f"{name_of(model.prior)} sets is_product, and torch knows no KL of {type(q).__name__} to "
+            f"{type(p).__name__}: leave is_product at False, or add the closed form by torch.distributions.register_kl"
         ) from error
 
 
 def _check_pieces(model: Model, posterior: Posterior, x: Tensor) -> None:
     """Call posterior, prior and likelihood one after the other, so that the first wrong one is named."""
-    q, p = model.encode(x), model.prior_distribution()
+    with explaining_values(posterior, "q(z|x)"):
+        q = model.encode(x)
+    with explaining_values(model.prior, "p(z)"):
+        p = model.prior_distribution()
     _check_distribution(posterior, "q(z|x)", q, x.shape[:1])
     _check_distribution(model.prior, "p(z)", p, Size())
     if q.event_shape != p.event_shape:
         raise InputError(
-            f"q(z|x) of {_name(posterior)} has the event shape {tuple(q.event_shape)}, and p(z) of "
-            f"{_name(model.prior)} {tuple(p.event_shape)}: give both the same number of latents"
+            f"q(z|x) of {name_of(posterior)} has the event shape {tuple(q.event_shape)}, and p(z) of "
+            f"{name_of(model.prior)} {tuple(p.event_shape)}: give both the same number of latents"
         )
     if model.has_continuous_latents and not q.has_rsample:
         raise InputError(
-            f"{_name(posterior)}.forward must return a distribution with rsample, through which gradients flow, "
+            f"{name_of(posterior)}.forward must return a distribution with rsample, through which gradients flow, "
             f"got {type(q).__name__}"
         )
     z = q.sample((IMAGES,))
-    _check_distribution(model.likelihood, "p(x|z)", model.decode(z), z.shape[:-1], x.shape[1:])
+    with explaining_values(model.likelihood, "p(x|z)"):
+        px = model.decode(z)
+    _check_distribution(model.likelihood, "p(x|z)", px, z.shape[:-1], x.shape[1:])
+    if posterior.has_density:
+        _check_values(posterior, "q(z|x)", q, {"log_prob": z, "mean": None, "variance": None})
+        _check_values(model.prior, "p(z)", p, {"log_prob": z, "sample": None})
+    _check_values(model.likelihood, "p(x|z)", px, {"log_prob": x, "mean": None, "sample": None})
+
+
+def _check_values(piece: Piece, letter: str, made: Distribution, needed: Mapping[str, Tensor | None]) -> None:
+    """Ask a distribution for what its contract promises: method -> its argument."""
+    for method, argument in needed.items():
+        try:
+            with explaining_values(piece, f"{method} of {letter}"):
+                value = getattr(made, method)
+                value = value if isinstance(value, Tensor) else value() if argument is None else value(argument)
+        except NotImplementedError as error:
+            raise InputError(
+                f"{name_of(piece)}.forward must return {letter} with {method}, which {type(made).__name__} lacks"
+            ) from error
+        shape = made.batch_shape if method == "log_prob" else made.batch_shape + made.event_shape
+        if method == "log_prob" and argument is not None and letter != "p(x|z)":
+            shape = argument.shape[:-1]
+        if value.shape != shape:
+            raise InputError(
+                f"{name_of(piece)}.forward: {method} of {letter} must have the shape {tuple(shape)}, "
+                f"got {tuple(value.shape)}"
+            )
+        if not torch.isfinite(value).all():
+            raise InputError(
+                f"{name_of(piece)}.forward: {method} of {letter} is not finite before the training, "
+                "for the first two training images"
+            )
 
 
 def _check_distribution(piece: Piece, letter: str, made: Distribution, batch: Size, event: Size | None = None) -> None:
     if not isinstance(made, Distribution):
         raise InputError(
-            f"{_name(piece)}.forward must return {letter} as a torch.distributions.Distribution, "
+            f"{name_of(piece)}.forward must return {letter} as a torch.distributions.Distribution, "
             f"got {type(made).__name__}"
         )
     if made.batch_shape != batch:
         raise InputError(
-            f"{_name(piece)}.forward must return {letter} with the batch shape {tuple(batch)}, "
+            f"{name_of(piece)}.forward must return {letter} with the batch shape {tuple(batch)}, "
             f"got {tuple(made.batch_shape)}"
         )
     if event is not None and made.event_shape != event:
         raise InputError(
-            f"{_name(piece)}.forward must return {letter} with the event shape {tuple(event)}, "
+            f"{name_of(piece)}.forward must return {letter} with the event shape {tuple(event)}, "
             f"got {tuple(made.event_shape)}"
         )
 
 
 def _check_loss(objective: Objective, loss: object, shape: Size) -> None:
+    if isinstance(loss, Tensor) and loss.shape == shape and not torch.isfinite(loss).all():
+        raise InputError(
+            f"{name_of(objective)}.__call__ must return a finite loss, got {loss.tolist()} for the first two images"
+        )
     if not isinstance(loss, Tensor) or loss.shape != shape:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise InputError(
-            f"{_name(objective)}.__call__ must return a tensor of the shape {tuple(shape)}, a loss for each image, "
+            f"{name_of(objective)}.__call__ must return a tensor of the shape {tuple(shape)}, a loss for each image, "
             f"got {got}"
         )
-
-
-def _name(piece: object) -> str:
-    return f"{type(piece).__module__}.{type(piece).__qualname__}"

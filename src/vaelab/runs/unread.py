@@ -10,6 +10,7 @@ from vaelab.evaluation.settings import NAMES
 # What a run reads of its configuration; it reads other sections where one of these refers to them by ${...}.
 ROOTS = (
     "model", "loss", "beta", "optimizer", "lr", "data", "trainer", "logger", "callbacks", "evaluation", "pictures",
+    "metric", "plot",
     "latent", "seed", "epochs", "name", "ckpt",
 )  # fmt: skip
 # The options of the sections that no class checks.

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vaelab.errors import InputError
-from vaelab.evaluation.metrics import METRICS, Metric
+from vaelab.evaluation.metrics import CATALOGUE, Metric
 from vaelab.runs.directory import COMPOSED
 from vaelab.runs.options import COSMETIC, is_among
 from vaelab.runs.pieces import CONTRACTS
@@ -108,7 +108,7 @@ class Comparison:
     def rows(self) -> Iterator[Row]:
         """The metrics that any run has: of its test, then of the parts of its evaluation."""
         tests = [job.metrics() for job in self.jobs]
-        for name in METRICS:
+        for name in CATALOGUE:
             if not name.endswith("_stderr") and name not in UNCOMPARED:
                 yield from self._row(name, name, tests)
         parts = [_parts(job.results.get("evaluation", {})) for job in self.jobs]
@@ -116,7 +116,7 @@ class Comparison:
             found = [every.get(part, {}) for every in parts]
             for name in dict.fromkeys(name for metrics in found for name in metrics):
                 is_repeated = [metrics.get(name) for metrics in found] == [metrics.get(name) for metrics in tests]
-                if name in METRICS and not name.endswith("_stderr") and name not in UNCOMPARED and not is_repeated:
+                if name in CATALOGUE and not name.endswith("_stderr") and name not in UNCOMPARED and not is_repeated:
                     yield from self._row(f"{part}: {name}", name, found, is_test=False)
 
     def _row(self, label: str, name: str, found: Sequence[Mapping[str, object]], is_test: bool = True) -> Iterator[Row]:
@@ -125,7 +125,7 @@ class Comparison:
             errors = [_number(metrics.get(f"{name}_stderr")) for metrics in found]
             differ = self._setting(found, ESTIMATES.get(name, ()) if is_test else SETTINGS)
             why_not = self.why_not(name, found) or ("" if is_test else differ)
-            yield Row(label, METRICS[name], values, errors, why_not, "" if why_not else differ)
+            yield Row(label, CATALOGUE[name], values, errors, why_not, "" if why_not else differ)
 
     def why_not(self, name: str, found: Sequence[Mapping[str, object]]) -> str:
         """Why the values of the metric ``name`` are not comparable; "" where they are.

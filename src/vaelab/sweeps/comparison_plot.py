@@ -1,5 +1,8 @@
 """The same test images and the same noise through the models of a few runs."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -10,7 +13,7 @@ from vaelab.sweeps.comparison import Comparison
 from vaelab.sweeps.sample_grid import show
 
 
-def draw(comparison: Comparison, count: int) -> Figure:
+def draw(comparison: Comparison, count: int, folders: Sequence[Path] = ()) -> Figure:
     """Rows of images: the originals, and of each model its reconstructions of them and as many samples.
 
     The noise is the same for every model. Where the runs are trained on different pixels, such as binarised ones, each
@@ -18,11 +21,12 @@ def draw(comparison: Comparison, count: int) -> Figure:
 
     **Arguments**
         count: how many test images.
+        folders: where the user's own pieces lie now; empty for where they lay when the runs were trained.
     """
     rows: dict[str, Tensor] = {}
     originals: Tensor | None = None
     for name, job in zip(comparison.names, comparison.jobs, strict=True):
-        module, data = load_run(job.directory)
+        module, data = load_run(job.directory, folders=folders)
         test = data.sets["test"]
         images, labels = test[torch.arange(min(count, len(test)))]
         x = data.scale(images)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from vaelab.evaluation.metrics import METRICS
+from vaelab.evaluation.metrics import CATALOGUE
 from vaelab.sweeps.jobs import as_text
 from vaelab.sweeps.ranking import Best, ranking
 from vaelab.sweeps.table import ComparableGroup, Sweep
@@ -143,7 +143,7 @@ def _row(entries: Sequence[object]) -> str:
 
 def with_deviation(configuration: pd.Series, metric: str) -> str:
     """The mean of ``metric``, ± the standard deviation of one seed."""
-    digits, mean, deviation = METRICS[metric].digits, configuration.get(metric), configuration.get(f"{metric}_sd")
+    digits, mean, deviation = CATALOGUE[metric].digits, configuration.get(metric), configuration.get(f"{metric}_sd")
     if mean is None or pd.isna(mean):
         return ""
     return f"{mean:.{digits}f}" + ("" if pd.isna(deviation) else f" ± {deviation:.{digits}f}")

@@ -89,7 +89,7 @@ def makers(group: ComparableGroup, sweep: Sweep) -> Iterator[tuple[str, str, Cal
             yield f"heat_maps{suffix}", part, maps
         elif columns is not None:
             yield f"lines{suffix}", part, partial(plots.lines, configurations, columns, group.metrics, title)
-        images = partial(sample_grid, group.jobs, configurations, group.axes, rows, columns, title)
+        images = partial(sample_grid, group.jobs, configurations, group.axes, rows, columns, title, sweep.folders)
         yield f"sample_grid{suffix}", part, images
 
 

@@ -11,11 +11,11 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from vaelab.errors import InputError
-from vaelab.evaluation.metrics import DISENTANGLEMENT, METRICS
+from vaelab.evaluation.metrics import DISENTANGLEMENT, METRICS, own_values
 from vaelab.locks import is_locked
 from vaelab.runs.directory import COMPOSED, LOCK, OVERRIDES
 from vaelab.runs.migrate import migrate
-from vaelab.runs.options import INERT, NOT_TRAINING, flatten, is_among
+from vaelab.runs.options import INERT, NOT_TRAINING, OWN, flatten, is_among
 from vaelab.runs.results import RESULTS, read_state
 
 USED = 0.05  # nats of KL from which a latent counts as used: below, the KL may be noise in the posterior's variance
@@ -104,6 +104,7 @@ class Job:
         if "linear_kept" in latents:
             found["linear_kept"] = latents["linear_kept"]
         found |= {name: disentanglement[name] for name in DISENTANGLEMENT if name in disentanglement}
+        found |= own_values(evaluation.get(OWN, {}))
         return {name: value for name, value in found.items() if is_comparable(name, self.version)}
 
 

@@ -9,6 +9,7 @@ LONGEST = 100  # characters of a directory's name; file systems allow 143 (encry
 # Lower case only, as some file systems ignore case, and no dot at the end, which some remove.
 PLAIN = re.compile(r"(?:[a-z0-9._+-]+=)?[a-z0-9._+-]*[a-z0-9_+-]")
 # Options that describe a job least come last in its name, which is cut at the end where it is too long.
+UNNAMED = ("metric", "plot")  # what they add to a job that is complete needs no training, hence no other job
 LAST_IN_A_NAME = ("accelerator", "data", "evaluation", "pictures", "trainer")
 
 
@@ -36,7 +37,16 @@ def job_name(overrides: Sequence[str], seed: int, elsewhere: Sequence[str] = ())
     """
     words = {word.split("=")[0]: word for word in overrides}
     words.setdefault("seed", f"seed={seed}")  # further seeds later are further jobs
-    return directory_name([word for option, word in words.items() if option not in elsewhere])
+    return directory_name([word for option, word in words.items() if option not in elsewhere and is_named(word)])
+
+
+def is_named(override: str) -> bool:
+    """Whether a job or a sweep is called by ``override``.
+
+    >>> is_named("latent=2"), is_named("metric=sparsity"), is_named("metric.images=10")
+    (True, False, False)
+    """
+    return override.lstrip("+~").partition("=")[0].partition(".")[0] not in UNNAMED
 
 
 def _name(words: list[str]) -> str:

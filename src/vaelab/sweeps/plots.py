@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from vaelab.evaluation.metrics import METRICS
+from vaelab.evaluation.metrics import CATALOGUE
 from vaelab.plots.style import DPI, FONT, INK, TRAIN, VAL, chart, dress
 from vaelab.sweeps.jobs import as_text
 
@@ -134,7 +134,7 @@ def heat_maps(configurations: pd.DataFrame, rows: str, columns: str, metrics: Se
     height, width = next(iter(grids.values())).shape
     across, down = _layout(len(metrics))
     legend = "Bright (yellow) is better in every coloured map."
-    if any(not METRICS[name].better for name in metrics):
+    if any(not CATALOGUE[name].better for name in metrics):
         legend += " Grey maps: neither high nor low is better; dark is high."
     figure = titled_chart(
         max(3.3 * across, min(16.0, across * (1.1 + 0.55 * width))), down * min(6.4, 1.6 + 0.33 * height), title, legend
@@ -148,7 +148,7 @@ def heat_maps(configurations: pd.DataFrame, rows: str, columns: str, metrics: Se
         _dress_panel(axes, name, columns, rows)
         axes.grid(visible=False)
         if width * height <= MOST_VALUES:
-            _write_values(axes, image, values, METRICS[name].digits)
+            _write_values(axes, image, values, CATALOGUE[name].digits)
         else:
             figure.colorbar(image, ax=axes).ax.tick_params(labelsize=FONT - 3)
     return figure
@@ -179,7 +179,7 @@ def scatter(configurations: pd.DataFrame, options: Sequence[str], metric: str, t
         x, y = configurations[option], configurations[metric]
         axes.plot(x, y, marker="o", markersize=4, linestyle="", color=TRAIN, alpha=0.7)
         axes.plot(x.iloc[:1], y.iloc[:1], marker="o", markersize=10, fillstyle="none", color=VAL)
-        dress(axes, "", option, METRICS[metric].title if position == 1 else "")
+        dress(axes, "", option, CATALOGUE[metric].title if position == 1 else "")
         if pd.api.types.is_numeric_dtype(x) and 0 < float(x.min()) < float(x.max()) / WIDE:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
@@ -190,7 +190,7 @@ def scatter(configurations: pd.DataFrame, options: Sequence[str], metric: str, t
 
 def colour_map(metric: str) -> str:
     """The colour map of ``metric``, whose bright end is better; a grey one where no value is better."""
-    return {"higher": BETTER, "lower": f"{BETTER}_r"}.get(METRICS[metric].better, NEUTRAL)
+    return {"higher": BETTER, "lower": f"{BETTER}_r"}.get(CATALOGUE[metric].better, NEUTRAL)
 
 
 def _layout(panels: int) -> tuple[int, int]:
@@ -201,10 +201,10 @@ def _layout(panels: int) -> tuple[int, int]:
 
 def _dress_panel(axes: Axes, metric: str, x: str, y: str) -> None:
     """The metric's title, and below it, smaller, what it means."""
-    meaning = wrap(METRICS[metric].meaning, MEANING)
+    meaning = wrap(CATALOGUE[metric].meaning, MEANING)
     dress(axes, "", wrap(x, 2 * LABEL), wrap(y, 2 * LABEL))
     axes.set_title(
-        METRICS[metric].title, fontsize=FONT - 1, color=INK, loc="left", pad=7 + 9 * (1 + meaning.count("\n"))
+        CATALOGUE[metric].title, fontsize=FONT - 1, color=INK, loc="left", pad=7 + 9 * (1 + meaning.count("\n"))
     )
     axes.annotate(
         meaning, (0, 1), xycoords="axes fraction", textcoords="offset points", xytext=(0, 4), fontsize=FONT - 3,

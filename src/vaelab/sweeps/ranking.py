@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from scipy.stats import t as student
 
-from vaelab.evaluation.metrics import RANKED
+from vaelab.evaluation.metrics import ranked
 from vaelab.sweeps.table import ComparableGroup
 
 
@@ -44,12 +44,12 @@ def pareto_front(configurations: pd.DataFrame) -> pd.Series:
 
 
 def ranking(group: ComparableGroup) -> list[Best]:
-    """The best configuration by each metric of ``RANKED`` that ``group`` has."""
+    """The best configuration by each metric of ``metrics.ranked`` that ``group`` has."""
     return list(_ranking(group))
 
 
 def _ranking(group: ComparableGroup) -> Iterator[Best]:
-    for metric in RANKED:
+    for metric in ranked():
         order = group.best(metric)
         if order.empty:
             continue

@@ -10,13 +10,17 @@ from vaelab.sweeps.drawing import draw
 from vaelab.sweeps.table import Sweep, read
 
 
-def report(sweeps: Sequence[Path], directory: Path, with_plots: bool = True) -> Sweep:
+def report(sweeps: Sequence[Path], directory: Path, with_plots: bool = True, folders: Sequence[Path] = ()) -> Sweep:
     """Write the report of all jobs below the directories ``sweeps`` to ``directory``.
+
+    **Arguments**
+        folders: where the user's own pieces lie now; empty for where they lay when the runs were trained.
 
     **Raises**
         InputError: there is no job.
     """
     sweep = read(sweeps)
+    sweep.folders = folders
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory / ".report.lock", wait=True):  # two sweeps in one directory may end at the same time
         write_text(directory / "sweep.csv", as_csv(sweep))

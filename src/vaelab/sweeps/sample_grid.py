@@ -31,7 +31,7 @@ Panel = tuple[Tensor, Tensor]  # reconstructions and samples of one model, each 
 
 def sample_grid(
     jobs: pd.DataFrame, configurations: pd.DataFrame, axes: Sequence[str], rows: str | None, columns: str | None,
-    title: str,
+    title: str, folders: Sequence[Path] = (),
 ) -> Figure | None:  # fmt: skip
     """Reconstructions of the first test images, and samples, by the first seed of each configuration.
 
@@ -41,6 +41,7 @@ def sample_grid(
         axes: all swept options; each besides ``rows`` and ``columns`` has one value in ``configurations``.
         rows: the option that changes downwards; None for a single row.
         columns: the option that changes across; None for a single column.
+        folders: where the user's own pieces lie now; empty for where they lay when the jobs were trained.
     """
     down, across = spread(configurations, rows), spread(configurations, columns)
     fixed = {axis: configurations[axis].iloc[0] for axis in axes if axis not in (rows, columns)}
@@ -51,12 +52,12 @@ def sample_grid(
     first = next((directory for line in directories for directory in line if directory is not None), None)
     if first is None:
         return None
-    _, data = load_run(first)
+    _, data = load_run(first, folders=folders)
     test = data.sets["test"]
     images, labels = test[torch.arange(min(IMAGES, len(test)))]
     originals = data.scale(images)
     panels = [
-        [None if directory is None else show(load_run(directory, reads_data=False)[0].model, originals, labels)
+        [None if directory is None else show(load_run(directory, False, folders)[0].model, originals, labels)
          for directory in line]
         for line in directories
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from vaelab.errors import InputError
-from vaelab.evaluation.metrics import SWEEP_METRICS, lower_is_better
+from vaelab.evaluation.metrics import lower_is_better, sweep_metrics
 from vaelab.sweeps.jobs import Job, as_text, jobs_in, read_job
 from vaelab.sweeps.notes import notes
 
@@ -69,7 +69,7 @@ class ComparableGroup:
     def metrics(self) -> list[str]:
         """Those metrics for tables and plots that any configuration has."""
         known = self.configurations
-        return [name for name in SWEEP_METRICS if name in known and known[name].notna().any()]
+        return [name for name in sweep_metrics() if name in known and known[name].notna().any()]
 
     def best(self, metric: str) -> pd.DataFrame:
         """The configurations that have ``metric``, the best first."""
@@ -95,12 +95,14 @@ class Sweep:
         jobs: a row per job: where it is, its status, the swept options, and every metric of its test.
         axes: the options that differ between jobs.
         notes: what a reader of the tables has to know.
+        folders: where the user's own pieces lie now; empty for where they lay when the runs were trained.
     """
 
     directories: list[Path]
     jobs: pd.DataFrame
     axes: list[str]
     notes: list[str] = field(default_factory=list)
+    folders: Sequence[Path] = ()
 
     @property
     def name(self) -> str:
@@ -124,7 +126,7 @@ class Sweep:
 
 def mean_over_seeds(jobs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     """A row per configuration: of each metric the mean, the standard deviation of one seed, and the number of seeds."""
-    columns = {f"test_{name}": name for name in SWEEP_METRICS if f"test_{name}" in jobs}
+    columns = {f"test_{name}": name for name in sweep_metrics() if f"test_{name}" in jobs}
     columns |= {name: name for name in ("validation_elbo",) if name in jobs}
     metrics = jobs[list(columns)].rename(columns=columns).apply(pd.to_numeric)
     keys = [jobs[axis] for axis in axes] or [pd.Series(0, index=jobs.index, name="all")]

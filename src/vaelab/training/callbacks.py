@@ -1,7 +1,7 @@
 """When a run draws its plots and writes its metrics."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ class PlotCallback(Callback):
         every: epochs between two sets of plots; None: no plots, which saves some seconds at the end of a run.
         projection: how more than two latents are projected to a plane: pca, tsne or umap.
         projector: whether TensorBoard's projector gets the latents of test images, with labels and thumbnails.
+        own: the user's own plots.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class PlotCallback(Callback):
         every: int | None,
         projection: str = "pca",
         projector: bool = False,
+        own: Sequence[run_plots.Plot] = (),
     ) -> None:
         self.directory = directory
         self.title = title
@@ -47,11 +49,12 @@ class PlotCallback(Callback):
         self.projection = projection
         self.projector = flag("pictures.projector", projector)
         self.shown_at: int | None = None
+        self.own = own
         run_plots.projector(projection)  # finds a wrong or missing one now, not after the training
 
     def _plots(self, trainer: Trainer, pl_module: LightningModule, when: str) -> run_plots.RunPlots:
         evaluated = as_vae_module(pl_module).evaluated(data_of(trainer))
-        return run_plots.RunPlots(evaluated, self.title, when, self.directory, self.projection)
+        return run_plots.RunPlots(evaluated, self.title, when, self.directory, self.projection, self.own)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
@@ -77,7 +80,8 @@ class PlotCallback(Callback):
             run_plots.save(drawn, self.directory / "figures")
             # The last epoch has shown the others, unless the training ended within it, or there was none.
             is_shown = self.shown_at == trainer.global_step and not model.is_solved
-            shown = {plot.__name__ for plot in run_plots.WATCHED} if is_shown else set()
+            watched: list[run_plots.Drawer] = [*run_plots.WATCHED, *(plot for plot in self.own if plot.is_watched)]
+            shown = {run_plots.name_of(plot) for plot in watched} if is_shown else set()
             self._show(trainer, {name: plot for name, plot in drawn.items() if name not in shown})
         if self.projector and model.has_continuous_latents:
             self._project(trainer, plots)
