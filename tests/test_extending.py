@@ -175,14 +175,15 @@ def test_help_and_did_you_mean_know_own_members(folder, command):
     assert "did you mean prior.components=3?" in err
 
 
+@pytest.mark.engine
 def test_two_processes_find_the_pieces(folder):
     """torch's elastic launcher starts them; a process of its own has nothing of this one's sys.path."""
     status, out, err = train(folder, *words("prior"), "accelerator=ddp_cpu", "name=two", PYTHONPATH=str(ROOT / "src"))
     assert (status, err) == (0, ""), out + err
 
 
-@pytest.mark.parametrize("launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.engine),
-                                      pytest.param("ray", marks=pytest.mark.engine)])  # fmt: skip
+@pytest.mark.engine
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 def test_the_processes_of_a_launcher_find_the_pieces(folder, launcher):
     axes = ("-m", *words("prior"), "latent=2,3", f"name={launcher}", f"hydra/launcher={launcher}")
     status, out, err = train(folder, *axes, PYTHONPATH=str(ROOT / "src"))
