@@ -173,5 +173,5 @@ def test_what_counts_as_a_blow_up(tmp_path, criterion, before, values, is_blown_
 
 
 def test_the_plot_options_that_are_read_are_those_that_exist():
-    taken = set(signature(PlotCallback).parameters) - {"directory", "title"}
+    taken = set(signature(PlotCallback).parameters) - {"directory", "title", "own"}
     assert set(PLAIN["pictures"]) == taken

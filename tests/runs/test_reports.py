@@ -98,6 +98,7 @@ def test_weights_and_biases_offline_and_resumed(command, tmp_path, monkeypatch):
 
 
 @has_wandb
+@pytest.mark.engine
 def test_two_jobs_of_a_sweep_are_two_runs(command, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -128,6 +129,7 @@ def test_nobody_is_logged_in_to_weights_and_biases(command, tmp_path, monkeypatc
 
 @has_mlflow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow about SQLAlchemy
+@pytest.mark.engine
 def test_mlflow_with_a_database_and_resumed(command, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     status, out, err = command(*RUN, "logger=mlflow", "pictures.every=1")

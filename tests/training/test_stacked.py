@@ -139,6 +139,7 @@ def test_pieces_that_draw_more_than_one_noise_are_refused(words, message):
         Stack([module], data, 1)
 
 
+@pytest.mark.engine
 def test_a_stacked_sweep_is_tested_and_reported_as_any_other(tmp_path, command):
     words = ("name=grid", *SMALL, "beta.weight=0.5,2")
     done = train_stacked(tmp_path, *words)
