@@ -159,6 +159,7 @@ def test_two_processes_print_the_traceback_once(tmp_path, mine):
     assert read_results(tmp_path / "outputs/runs/mine")["status"] == "failed"
 
 
+@pytest.mark.engine
 def test_the_process_that_failed_first_is_the_one_that_is_reported(tmp_path, mine):
     """The second of two: the first one then loses its connection, which is not the reason."""
     failure = 'raise ValueError("seven is no number")'

@@ -357,7 +357,7 @@ def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):
     [
         (signal.SIGINT, "cpu"),
         (signal.SIGTERM, "cpu"),
-        (signal.SIGINT, "ddp_cpu"),
+        pytest.param(signal.SIGINT, "ddp_cpu", marks=pytest.mark.engine),
         pytest.param(signal.SIGTERM, "ddp_cpu", marks=pytest.mark.engine),
     ],
 )

@@ -254,6 +254,7 @@ def test_two_sweeps_in_one_directory_at_the_same_time_share_the_work(undisturbed
         assert same_outcome(job, jobs(undisturbed)[name])
 
 
+@pytest.mark.engine
 def test_the_same_command_resumes_a_sweep_that_was_stopped(tmp_path, command):
     """By SIGTERM; tests/test_engines.py stops sweeps by kill -9."""
     long = (*SWEEP, "epochs=3", "data.train=3000", "data.batch_size=8")
@@ -315,6 +316,7 @@ def test_a_missing_engine_is_one_line(command, tmp_path):
     assert "pip install" in err
 
 
+@pytest.mark.engine
 def test_a_closed_output_does_not_stop_a_sweep(undisturbed, tmp_path):
     shutil.copytree(undisturbed, tmp_path / "outputs" / "sweeps" / "s")
     process = start(tmp_path, *SWEEP)
