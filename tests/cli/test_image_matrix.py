@@ -1,6 +1,5 @@
 """Images of several sizes and colours, with every network, likelihood and prior: trained a step and evaluated."""
 
-import importlib
 import itertools
 import math
 from functools import cache
@@ -8,8 +7,8 @@ from functools import cache
 import pytest
 import torch
 from compositions import composed, experiment
-from conftest import ROOT
 
+from vaelab.cli import export
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.evaluation.evaluated_model import Evaluation
@@ -114,11 +113,9 @@ EXPORTED = [
 @pytest.mark.engine
 @pytest.mark.parametrize(("images", "network", "likelihood"), EXPORTED)
 @torch.no_grad()
-def test_every_kind_of_image_is_exported(images, network, likelihood, monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    exporting = importlib.import_module("export")
+def test_every_kind_of_image_is_exported(images, network, likelihood, tmp_path):
     with torch.enable_grad():
         model = module_for(images, network, likelihood, "normal").model
-    for name, module in (("encoder", exporting.Encoder(model)), ("decoder", exporting.Decoder(model))):
-        exporting.export(module.eval(), exporting.example(model, 3)[name], tmp_path / name)
-        assert exporting.difference(module, exporting.example(model, 7)[name], tmp_path / name) < exporting.TOLERANCE
+    for name, module in (("encoder", export.Encoder(model)), ("decoder", export.Decoder(model))):
+        export.export(module.eval(), export.example(model, 3)[name], tmp_path / name)
+        assert export.difference(module, export.example(model, 7)[name], tmp_path / name) < export.TOLERANCE
