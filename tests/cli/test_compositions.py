@@ -153,6 +153,8 @@ MODELS = {
     "hierarchical posterior": ["model=hvae", "latent=5", "bottom=3", "prior=normal"],
     "plain, cross-entropy": ["model=ae", "latent=3", "likelihood=bernoulli"],
     "mixture of continuous Bernoullis": ["model=mixture", "components=4", "likelihood=continuous_bernoulli"],
+    "multi-rate": ["model=multirate", "latent=3"],
+    "multi-rate, conv": ["model=multirate", "latent=3", "network=conv", "loss=iwae", "posterior=flow", "beta.low=0.1"],
     "noisy": ["model=noisy_ae", "latent=3"],
     "plain": ["model=ae", "latent=3"],
 }

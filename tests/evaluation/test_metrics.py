@@ -25,6 +25,7 @@ MODELS = (
     ("model=ae",),
     ("model=mixture", "components=4", "network.hidden=[]"),
     ("posterior=chain",),
+    ("model=multirate",),
 )
 SWEEP_ALONE = {"used_units"}  # counted from kl_per_latent by vaelab.sweeps.jobs
 
@@ -35,6 +36,8 @@ def numbers(section: dict[str, object]) -> set[str]:
     for name, value in section.items():
         if isinstance(value, dict):
             found |= numbers(value) if name != "asked" else set()
+        elif isinstance(value, list) and value and isinstance(value[0], dict):  # the points of a curve
+            found |= set().union(*map(numbers, value))
         elif not isinstance(value, str):
             found.add(name)
     return found

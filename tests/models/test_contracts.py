@@ -32,6 +32,7 @@ from vaelab.models.likelihoods import (
     LogisticMixtureLikelihood,
 )
 from vaelab.models.mixture import ExactPosterior, MixtureModel
+from vaelab.models.multirate import MultirateModel
 from vaelab.models.networks import MLP, ConvNet
 from vaelab.models.objectives import ELBO, IWAE, Capacity, Reconstruction, TotalCorrelation
 from vaelab.models.posteriors import ChainPosterior, DiracPosterior, FlowPosterior, GaussianPosterior, NoisyPosterior
@@ -111,7 +112,16 @@ OBJECTIVES = {
     "capacity": Capacity(),
     "total correlation": TotalCorrelation(images=100),
 }
-MODELS = {"vae": vae(LATENT), "conditional": conditional(), "pca": pca(), "mixture": mixture()}
+
+
+def multirate() -> MultirateModel:
+    pieces = vae(LATENT)
+    return MultirateModel(pieces.posterior, pieces.likelihood, pieces.prior)
+
+
+MODELS = {
+    "vae": vae(LATENT), "conditional": conditional(), "pca": pca(), "mixture": mixture(), "multirate": multirate(),
+}  # fmt: skip
 
 
 def each(pieces: dict[str, object]) -> pytest.MarkDecorator:

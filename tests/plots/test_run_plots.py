@@ -12,6 +12,7 @@ EVERY = {
     "samples", "ranked_samples", "reconstructions", "interpolation", "traversal", "latent_means", "kl_per_latent",
     "posterior_std", "hardest_and_easiest",
 }  # fmt: skip
+ALONG_BETA = {"rate_distortion_curve", "digits_along_beta", "samples_along_beta", "kl_along_beta"}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ EVERY = {
         (["model=cvae"], EVERY - {"interpolation"}),
         (["prior=vamp", "prior.components=4"], EVERY - {"kl_per_latent"} | {"pseudo_inputs"}),
         (["posterior=flow"], EVERY - {"kl_per_latent"}),
+        (["model=multirate"], EVERY | ALONG_BETA),
+        (["model=multirate", "posterior=flow"], EVERY - {"kl_per_latent"} | ALONG_BETA - {"kl_along_beta"}),
     ],
 )
 def test_a_model_has_the_plots_that_mean_something_for_it(overrides, names):

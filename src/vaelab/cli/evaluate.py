@@ -5,9 +5,11 @@
 
 The parts are likelihood (nll by importance sampling), latents, aggregate (mutual information, marginal KL and total
 correlation), probes (classifiers of the latents), disentanglement (MIG, SAP, DCI and FactorVAE score of images with
-known factors), samples (against test images, in the features of a classifier that is trained once and kept) and
-amortization (what the encoder loses). A part that results.json holds already, computed with the same settings, is not
-computed again, unless recompute=true. A part that failed is tried again.
+known factors), samples (against test images, in the features of a classifier that is trained once and kept),
+amortization (what the encoder loses) and curve (likelihood and latents at each beta of model=multirate, at the betas
+that betas=[0.5,1,2] names). The last two take long, and so are asked for: curve=true. A part that results.json holds
+already, computed with the same settings, is not computed again, unless recompute=true. A part that failed is tried
+again.
 
     python scripts/evaluate.py outputs/runs/two --config-dir mine metric=spread
 
@@ -18,6 +20,7 @@ import argparse
 import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -28,6 +31,8 @@ from yaml import YAMLError
 from vaelab.cli import tools
 from vaelab.cli.members import own_member
 from vaelab.errors import InputError
+from vaelab.evaluation.curve import check_betas
+from vaelab.evaluation.curve_table import curve_table
 from vaelab.evaluation.metrics import METRICS
 from vaelab.evaluation.own import evaluate_own
 from vaelab.evaluation.settings import MEANINGS
@@ -42,7 +47,8 @@ Metrics = Mapping[str, object]
 
 RECOMPUTE = "recompute"
 # Options that are true or false: which parts to compute, and whether also those that are known.
-SWITCHES: Mapping[str, bool] = {**{part: part != "amortization" for part in PARTS}, RECOMPUTE: False}
+LONG = ("amortization", "curve")  # parts that take long
+SWITCHES: Mapping[str, bool] = {**{part: part not in LONG for part in PARTS}, RECOMPUTE: False}
 SWITCH_TYPE = dataclasses.make_dataclass("Switches", [(name, bool, value) for name, value in SWITCHES.items()])
 DEFAULTS: Mapping[str, object] = {**SWITCHES, **dataclasses.asdict(Settings())}
 
@@ -68,8 +74,10 @@ def _parse(kind: type, words: list[str]) -> dict[str, object]:
     """The values of the fields of the dataclass ``kind``, converted to the fields' types."""
     try:
         merged = OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.from_dotlist(words))
-        return {str(name): value for name, value in merged.items()}
+        return {str(name): value for name, value in cast(dict, OmegaConf.to_container(merged)).items()}
     except OmegaConfBaseException as error:
+        if str(error.full_key).startswith("betas"):
+            raise InputError(f"{' '.join(words)}: betas must be a list of numbers such as betas=[0.5,1,2]") from error
         raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     except YAMLError as error:
         raise InputError(f"cannot read {' '.join(words)}: write option=value") from error
@@ -82,6 +90,9 @@ def show(part: str, metrics: Metrics) -> None:
         return
     if "lacking" in metrics:
         print(f"{part}: none, {metrics['lacking']}\n")
+        return
+    if part == "curve":
+        Console(highlight=False).print(curve_table(cast(list, metrics["points"])))
         return
     table = Table(title=part, title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
@@ -120,13 +131,14 @@ def describe_options() -> str:
 
 
 def work() -> None:
-    parser = tools.parser(__doc__, epilog=describe_options())
+    parser = tools.parser(__doc__, epilog=describe_options(), beta=False)
     parser.add_argument("options", nargs="*", metavar="option=value", help="a part or a setting, from the list below")
     arguments = parser.parse_args()
     own = [word for word in arguments.options if word.startswith("metric=")]
     switches, settings = parse_options([word for word in arguments.options if word not in own])
     wanted = [part for part in PARTS if switches[part]]
     known = read_results(arguments.run).get("evaluation", {})
+    shown = [part for part in PARTS if part in wanted or (part == "curve" and part in known)]
     new = [part for part in wanted if switches[RECOMPUTE] or not is_current(known.get(part, {}), part, settings)]
     asked = own_metrics(arguments, own)
     asked = [options for options in asked if switches[RECOMPUTE] or not is_known(options, known)]
@@ -135,7 +147,8 @@ def work() -> None:
         measures = make_measures({"metric": {f"m{number}": options for number, options in enumerate(asked)}})
         log_to_file(arguments.run)  # the traceback of a part that fails
         evaluation = Evaluation.of(run.module.evaluated(run.data), settings, track=tools.progress)
-    for part in wanted:
+        check_betas(run.model, settings.betas)
+    for part in shown:
         if part in new:
             known[part] = evaluate(part, evaluation)
             add_evaluation(arguments.run, part, known[part])  # each at once: a later one may be interrupted

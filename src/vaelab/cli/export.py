@@ -4,7 +4,8 @@
 
 writes encoder.onnx and encoder.pt2, which map images x (N, C, H, W) in [0, 1] to mean and std (N, D) of q(z|x), and
 decoder.onnx and decoder.pt2, which map latents z (N, D) to image (N, C, H, W), the mean of p(x|z). For a conditional
-model both also take labels (N,). The outputs of each file are compared with the model's before the file is kept.
+model both also take labels (N,). Those of a model for a range of beta are at --beta, by default 1. The outputs of each
+file are compared with the model's before the file is kept.
 """
 
 import argparse
@@ -39,6 +40,8 @@ def _only(model: Model, piece: str) -> Model:
     view._modules = {piece: getattr(model, piece)}
     if piece == "likelihood":  # a conditional model's label images are the encoder's
         view._parameters = {}
+        others = {name: child for name, child in model.named_children() if name not in ("posterior", "prior")}
+        view._modules |= others  # what gates the latents
     return view
 
 

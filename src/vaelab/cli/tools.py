@@ -43,11 +43,17 @@ def plain_parser(description: str | None, epilog: str = "") -> argparse.Argument
     )
 
 
-def parser(description: str | None, epilog: str = "", device: bool = True) -> argparse.ArgumentParser:
+def parser(
+    description: str | None, epilog: str = "", device: bool = True, beta: bool = True
+) -> argparse.ArgumentParser:
     """An argument parser whose first argument is a run's directory."""
     made = plain_parser(description, epilog)
     made.add_argument("run", type=Path, help="the directory of a finished run, such as outputs/runs/two")
     add_folder(made)
+    if beta:
+        made.add_argument("--beta", type=float, help="of a model for a range of beta: which one (default: 1)")
+    else:
+        made.set_defaults(beta=None)
     if device:
         made.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
     else:
@@ -94,8 +100,9 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
 
 
 def open_run(arguments: argparse.Namespace) -> FinishedRun:
-    """The run in the arguments, on the device in the arguments."""
-    return load(arguments.run, hardware.find_device(arguments.device, "--device "), *folders(arguments))
+    """The run in the arguments, on the device and at the beta in the arguments."""
+    run = load(arguments.run, hardware.find_device(arguments.device, "--device "), *folders(arguments))
+    return run if arguments.beta is None else run.at(arguments.beta)
 
 
 def label(run: FinishedRun, label: int | None) -> int | None:

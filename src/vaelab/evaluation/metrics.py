@@ -128,6 +128,7 @@ _EVALUATION = (
     Metric("approximation_gap_stderr", "nats", "Monte Carlo standard error of approximation_gap"),
     Metric("amortization_gap_stderr", "nats", "Monte Carlo standard error of amortization_gap"),
     Metric("steps", "", "steps of that optimisation"),
+    Metric("beta", "", "the KL term's weight that a point of a multi-rate model's curve is for"),
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (*_TEST, *_SWEEP, *_EVALUATION)}

@@ -4,12 +4,13 @@ This is the only list of them; `scripts/evaluate.py` makes its options of it. It
 which only read results start fast.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TypeVar
 
 from vaelab.checks import number, one_of, whole
+from vaelab.errors import InputError
 
 T = TypeVar("T")
 Check = Callable[[str, object], object]
@@ -24,6 +25,12 @@ def _setting(default: T, check: Check, meaning: str) -> T:
 
 def _whole_or_none(name: str, value: object) -> object:
     return None if value is None else whole(name, value)
+
+
+def _betas_or_none(name: str, value: object) -> object:
+    if value is not None and (not isinstance(value, Sequence) or isinstance(value, str) or not value):
+        raise InputError(f"{name} must be a list of numbers such as [0.5,1,2], or null, got {value!r}")
+    return value if value is None else tuple(number(f"each of {name}", beta, above=True) for beta in value)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,9 @@ class Settings:
     )
     amortization_images: int = _setting(256, whole, "test images whose posteriors are optimised")
     amortization_steps: int = _setting(300, whole, "steps of that optimisation")
+    betas: tuple[float, ...] | None = _setting(
+        None, _betas_or_none, "the points of a multi-rate model's curve; null: nine over its range"
+    )
 
     def __post_init__(self) -> None:
         for name in NAMES:

@@ -1,4 +1,4 @@
-"""All parts of an evaluation: likelihood, latents, aggregate posterior, probes, disentanglement, samples, amortization.
+"""All parts of an evaluation, from likelihood and latents to the quality of samples.
 
 Each part is a dictionary of plain values, stored in results.json under ``evaluation``. All parts are over test images,
 at β = 1. `vaelab.evaluation.metrics` says what each number means.
@@ -13,7 +13,16 @@ import torch
 
 from vaelab import rng
 from vaelab.errors import InputError, one_line
-from vaelab.evaluation import aggregate, amortization, disentanglement, latents, likelihood, probes, sample_quality
+from vaelab.evaluation import (
+    aggregate,
+    amortization,
+    curve,
+    disentanglement,
+    latents,
+    likelihood,
+    probes,
+    sample_quality,
+)
 from vaelab.evaluation.evaluated_model import EvaluatedModel, Evaluation
 from vaelab.evaluation.settings import Settings
 
@@ -53,6 +62,11 @@ def _needs_outputs(evaluation: Evaluation) -> str | None:
     )
 
 
+def _needs_range(evaluation: Evaluation) -> str | None:
+    is_possible = evaluation.model.betas is not None
+    return None if is_possible else "the model was trained for one beta: model=multirate is for a range"
+
+
 def _needs_labels(evaluation: Evaluation) -> str | None:
     labels = evaluation.data.image_set.train_labels
     return None if (labels != labels[0]).any() else "the training images have no labels, or all have the same"
@@ -82,6 +96,9 @@ PARTS: Mapping[str, EvaluationPart] = {
     "probes": EvaluationPart(probes.measure, ("probe_images",), _needs_labels_unknown_to_the_encoder),
     "disentanglement": EvaluationPart(
         disentanglement.measure, ("probe_images", "active_variance"), _needs_factors_unknown_to_the_encoder
+    ),
+    "curve": EvaluationPart(
+        curve.measure, ("betas", "nll_samples", "prior_samples", "precision", "active_variance"), _needs_range
     ),
     "samples": EvaluationPart(sample_quality.measure, ("generated",), _needs_labels),
     "amortization": EvaluationPart(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         LogisticMixtureLikelihood,
     )
     from vaelab.models.mixture import MixtureModel
+    from vaelab.models.multirate import MultirateModel
     from vaelab.models.networks import MLP, ConvNet
     from vaelab.models.objectives import ELBO, IWAE, Capacity, Reconstruction, TotalCorrelation
     from vaelab.models.posteriors import (
@@ -60,6 +61,7 @@ __all__ = [
     "LogisticMixtureLikelihood",
     "MixtureModel",
     "Model",
+    "MultirateModel",
     "Network",
     "NoisyPosterior",
     "Objective",
@@ -86,6 +88,7 @@ _PLACES = {
         "LogisticMixtureLikelihood",
     ],
     "vaelab.models.mixture": ["MixtureModel"],
+    "vaelab.models.multirate": ["MultirateModel"],
     "vaelab.models.networks": ["ConvNet", "MLP"],
     "vaelab.models.objectives": ["Capacity", "ELBO", "IWAE", "Reconstruction", "TotalCorrelation"],
     "vaelab.models.posteriors": [

@@ -1,20 +1,13 @@
 """The contracts of the pieces: one abstract base class for each kind. All other code asks these, never a class.
 
-| kind | what it maps | shipped members |
-|---|---|---|
-| `Network` | sizes to an encoder or a decoder | `vaelab.models.networks` |
-| `Posterior` | images to q(z|x) | `vaelab.models.posteriors` |
-| `Likelihood` | latents to p(x|z) | `vaelab.models.likelihoods` |
-| `Prior` | a posterior to p(z) | `vaelab.models.priors` |
-| `Objective` | an `Inference` to a loss per image | `vaelab.models.objectives` |
-| `Schedule` | a step to a weight or a rate | `vaelab.training.schedules` |
-| `Model` | images to an `Inference` | `vaelab.models.vae`, `closed_form`, `mixture` |
+A `Network` makes encoders and decoders. A `Posterior` maps images to q(z|x), a `Likelihood` latents to p(x|z), a
+`Prior` a posterior to p(z), a `Model` images to an `Inference`, an `Objective` that to a loss, a `Schedule` steps to β.
 
 Shapes: ``B`` images of shape ``(C, H, W)`` in [0, 1], ``K`` samples per image, ``D`` latents. Densities are in nats.
 
 A piece derives from its base class and implements the abstract methods; all else has a default that promises nothing.
-An attribute says what a piece can do, and switches on what needs it; it is set on the class or in ``__init__``. A piece
-is made once, in the process that trains it, after the seed is set: it may draw weights with torch's global generator.
+An attribute, set on the class or in ``__init__``, says what a piece can do, and switches on what needs it. A piece is
+made once, in the process that trains it, after the seed is set: it may draw weights with torch's global generator.
 """
 
 from abc import ABC, abstractmethod
@@ -29,8 +22,8 @@ from vaelab.models.inference import Inference
 class Network(ABC):
     """Builds encoders and decoders of one architecture: plain tensors in, plain tensors out, no probability.
 
-    It knows the image's shape and is no module itself. Every call returns a new module with its own weights. An image's
-    result must not depend on the other images of its batch, so there is no batch normalisation.
+    It knows the image's shape and is no module itself. Every call returns a new module with its own weights. A result
+    must not depend on the other images of a batch: no batch normalisation.
     """
 
     @abstractmethod
@@ -41,10 +34,7 @@ class Network(ABC):
     def decoder(self, latent: int, channels: int) -> nn.Module:
         """A module that maps latents ``(..., latent)``, with any leading dimensions, to ``(..., channels · C, H, W)``.
 
-        **Arguments**
-            latent: the number of inputs.
-            channels: the number of the likelihood's parameters per value of the image. The first C output channels are
-                the first parameter, the next C the second.
+        ``channels`` counts the likelihood's parameters per value; the first C output channels are the first parameter.
         """
 
 
@@ -61,7 +51,7 @@ class Piece(nn.Module):
         """Set the first weights from all training images ``(N, C, H, W)``; draw random numbers with ``generator``."""
 
     def networks(self) -> list[nn.Module]:
-        """What ``trainer.compile`` compiles: the child module that is called ``network``, if there is one."""
+        """What ``trainer.compile`` compiles and ``model=multirate`` gates: the child called ``network``, if any."""
         return [child for name, child in self.named_children() if name == "network"]
 
 
@@ -73,8 +63,8 @@ class Posterior(Piece, ABC):
 
     **Attributes**
         has_density: without one there is no rate, ELBO or log-likelihood: train with loss=reconstruction.
-        is_product: q(z|x) = prod_d q(z_d|x), and ``forward`` returns ``torch.distributions.Independent(..., 1)``: the
-            total correlation; with a prior that is a product too, a KL term for each latent, and free bits.
+        is_product: q(z|x) = prod_d q(z_d|x), ``forward`` returns ``Independent(..., 1)`` of torch: total correlation;
+            with a prior that is a product too, a KL term for each latent, and free bits.
         is_normal: a product of normal distributions, ``Independent(Normal(...), 1)``: stacked runs, PCA.
         is_exact: q(z|x) = p(z|x), computed from likelihood and prior; then every loss trains the prior.
         has_exact_mean: ``mean`` and ``variance`` are exact and cheap; else they are estimates.
@@ -152,10 +142,9 @@ class Likelihood(Piece, ABC):
 
 
 class Prior(Piece, ABC):
-    """p(z): called with the posterior, because some priors are made of it (the VampPrior is a mixture of posteriors).
+    """p(z), called with the posterior, because some priors are made of it (the VampPrior is a mixture of posteriors).
 
-    The posterior is an argument of the call, not of the class: a prior that is configured with one would get a second
-    encoder with its own weights. The distribution needs ``log_prob`` and ``sample``.
+    A prior that is configured with one would get a second encoder. The distribution needs ``log_prob`` and ``sample``.
 
     **Attributes**
         is_product: p(z) = prod_d p(z_d), and ``forward`` returns ``torch.distributions.Independent(..., 1)``.
@@ -177,14 +166,14 @@ class Prior(Piece, ABC):
 
 
 class Objective(ABC):
-    """A loss per image, to be minimised: a function of an `Inference`, β and the training's progress, without state.
+    """A loss per image: a function of an `Inference`, β and the training's progress, without state.
 
     **Attributes**
         samples: K, the latent samples per image that it needs.
         weighs_kl: the loss depends on β and the prior; else β is not reported.
         weighs_whole_kl: the loss is distortion + β rate, or tends to it: its optimum for linear models is known.
-        criterion: the validation metric that chooses the weights: ``elbo``, ``distortion`` or a name from ``metrics``.
-            More is better, except for the distortion. None: the last weights.
+        criterion: the validation metric that chooses the weights: ``elbo`` or a name from ``metrics``, of which more is
+            better, or ``distortion``. None: the last weights.
         has_latent_gradients: it takes gradients by z within the loss, which stacked runs cannot.
     """
 
@@ -195,12 +184,12 @@ class Objective(ABC):
     has_latent_gradients: bool = False
 
     @abstractmethod
-    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+    def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         """The loss ``(B,)`` in nats per image.
 
         **Arguments**
             inference: a batch with ``samples`` latent samples per image.
-            beta: the weight of the KL term at this step.
+            beta: the weight of the KL term at this step; ``(B,)`` only where ``weighs_whole_kl`` is set.
             progress: the share of the training that is done, from 0 to 1.
         """
 
@@ -219,10 +208,15 @@ class Schedule(ABC):
     """A pure function of the step, so that a resumed run needs no state."""
 
     epochs: float | None = None  # the length of the training, set before it; None: unknown
+    is_range: bool = False  # every image of a training step has a β of its own, which ``draw`` gives
 
     @abstractmethod
     def __call__(self, step: int, steps: int) -> float:
         """The value at ``step``, from 0 to ``steps``: β, or a factor on the learning rate."""
+
+    def draw(self, count: int) -> Tensor:
+        """β of each image ``(count,)``, drawn by torch's global generator, where ``is_range``."""
+        raise InputError(f"{type(self).__name__} sets is_range and lacks the method draw(count)")
 
     @property
     def end(self) -> float:
@@ -238,6 +232,7 @@ class Model(Piece, ABC):
         has_continuous_latents: else they are one-hot vectors, and expectations over q are sums over all of them.
         classes: how many labels the model is conditioned on; None: it is not.
         visible: how many latents, the first ones, the image depends on directly; None: all.
+        betas: the smallest and the largest β that ``at`` takes; None: the model was trained for one.
     """
 
     posterior: Posterior
@@ -246,6 +241,7 @@ class Model(Piece, ABC):
     has_continuous_latents: bool = True
     classes: int | None = None
     visible: int | None = None
+    betas: tuple[float, float] | None = None
 
     @abstractmethod
     def forward(self, x: Tensor, samples: int = 1) -> Inference:
@@ -280,6 +276,10 @@ class Model(Piece, ABC):
 
     def given(self, labels: Tensor) -> "Model":
         """The model of images with these ``labels`` ``(B,)``: itself, unless it is conditioned on labels."""
+        return self
+
+    def at(self, beta: float | Tensor) -> "Model":
+        """The model at ``beta``, a number or ``(B,)``: itself, unless one training made it for a range of β."""
         return self
 
     def encoder_input(self, x: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class ELBO(_BoundObjective):
                 "take posterior=gaussian with prior=normal, or loss.free_bits=0"
             )
 
-    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+    def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         kl = inference.log_ratio if self.is_sampled else inference.kl
         loss = -(inference.log_px - beta * kl).mean(0)
         if self.free_bits:
@@ -85,7 +85,7 @@ class Reconstruction(Objective):
                 "take prior=normal or loss=elbo"
             )
 
-    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+    def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         return -inference.log_px.mean(0)
 
 
@@ -119,7 +119,7 @@ class IWAE(_BoundObjective):
                 "loss.dreg=true differentiates by the latents, and those of a mixture are discrete: leave it out"
             )
 
-    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+    def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         log_weights = inference.log_px - beta * inference.log_ratio
         bound = _log_mean_exp(log_weights)
         if not (self.dreg and inference.z.requires_grad):
@@ -173,7 +173,7 @@ class Capacity(_BoundObjective):
         if self.warmup > 1:
             raise InputError(f"loss.warmup is a share of the training, from 0 to 1, got {warmup:g}")
 
-    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+    def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         target = self.capacity * (min(1.0, progress / self.warmup) if self.warmup else 1.0)
         return beta * (inference.rate - target).abs() - inference.log_px.mean(0)
 
@@ -211,7 +211,7 @@ class TotalCorrelation(_BoundObjective):
                 "has none: take posterior=gaussian or loss=elbo"
             )
 
-    def __call__(self, inference: Inference, beta: float, progress: float = 1.0) -> Tensor:
+    def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         parts = self.metrics(inference)
         return sum(parts.values()) + (beta - 1) * parts["total_correlation"] - inference.log_px.mean(0)
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from vaelab import rng
 from vaelab.errors import InputError, one_line
 from vaelab.plots import style
+from vaelab.plots.beta_plots import digits_along_beta, kl_along_beta, rate_distortion_curve, samples_along_beta
 from vaelab.plots.history_plots import curves, kl_over_training
 from vaelab.plots.latent_plots import kl_per_latent, latent_means, posterior_std
 from vaelab.plots.own import Plot
@@ -32,7 +33,8 @@ Drawer = Plot | Callable[[PlottedRun], Figure | None]
 WATCHED = (samples, reconstructions, manifold, kl_over_training)  # during the training
 AT_END = (
     samples, ranked_samples, reconstructions, interpolation, traversal, manifold, latent_means, kl_per_latent,
-    kl_over_training, posterior_std, hardest_and_easiest, pseudo_inputs, curves,
+    kl_over_training, posterior_std, hardest_and_easiest, pseudo_inputs, rate_distortion_curve, digits_along_beta,
+    samples_along_beta, kl_along_beta, curves,
 )  # fmt: skip
 
 

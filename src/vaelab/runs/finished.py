@@ -75,10 +75,11 @@ class FinishedRun:
         module: the LightningModule.
     """
 
-    def __init__(self, directory: Path, module: VAEModule, data: ImageDataModule) -> None:
+    def __init__(self, directory: Path, module: VAEModule, data: ImageDataModule, beta: float | None = None) -> None:
         self.directory = directory
         self.module = module
         self._data = data
+        self._beta = beta
 
     def __repr__(self) -> str:
         bound = "elbo" if "elbo" in self.metrics else "distortion"
@@ -88,7 +89,15 @@ class FinishedRun:
     @property
     def model(self) -> Model:
         """The model in evaluation mode. ``model(x)`` is an `Inference`, and ``model.encode(x)`` is q(z|x)."""
-        return self.module.model
+        return self.module.model if self._beta is None else self.module.model.at(self._beta)
+
+    def at(self, beta: float) -> "FinishedRun":
+        """This run with its model at ``beta``, within a multi-rate model's range; `metrics` stay as they are."""
+        number("beta", beta, above=True)
+        if self.model.betas is None:
+            raise InputError("this model was trained for one beta, so there is no other to choose: leave beta out")
+        self.module.model.at(beta)  # raises
+        return FinishedRun(self.directory, self.module, self._data, beta)
 
     @property
     def device(self) -> torch.device:

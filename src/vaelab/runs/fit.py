@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from vaelab import hardware
 from vaelab.commands import typed
 from vaelab.errors import Interrupted, RunFailed, describe_os_error
+from vaelab.evaluation.curve_table import curve_table
 from vaelab.evaluation.evaluated_model import EvaluatedModel
 from vaelab.evaluation.own import Asked, evaluate_own
 from vaelab.evaluation.suite import Evaluation, Settings, evaluate
@@ -151,6 +152,7 @@ def completed(run: Run, components: Components, trainer: Trainer, timing: Timing
         "status": "completed",
         **summary.identity(run),
         **({} if module.objective.weighs_kl else {"beta": None}),
+        **({} if module.model.betas is None else {"betas": list(module.model.betas)}),
         "epochs": ended["epoch"],
         "steps": ended["step"],
         "ended": ended,
@@ -209,6 +211,8 @@ def evaluate_run(run: Run, evaluated: EvaluatedModel, measures: Asked) -> None:
             add_evaluation(run.directory, part, evaluate(part, evaluation))
     if options["parts"]:
         found = read_results(run.directory)["evaluation"]
+        if points := found.get("curve", {}).get("points"):
+            log.info(summary.rendered(curve_table(points)))
         log.info(f"{describe_parts(found, options['parts'])}; more by {typed('evaluate')} {run.directory}")
 
 

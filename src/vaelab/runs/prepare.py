@@ -13,6 +13,7 @@ from vaelab import hardware, rng
 from vaelab.checks import is_folder_name, number, one_of, shown, whole
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError
+from vaelab.evaluation.curve import check_betas
 from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import PARTS
 from vaelab.models.contracts import Model, Objective, Schedule
@@ -96,6 +97,7 @@ def prepare(run: Run) -> Components:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     with _explaining_memory():
         module = make_module(run.config)
+    check_betas(module.model, run.config["evaluation"].get("betas"), "evaluation.")
     if run.ckpt and module.model.is_solved:
         raise InputError(f"ckpt={run.ckpt}: a model in closed form has nothing to go on with; leave ckpt out")
     measures = make_measures(run.config)

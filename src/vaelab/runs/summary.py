@@ -148,7 +148,7 @@ def finish(run: Run, components: Components, results: dict) -> None:
 
 def _show(run: Run, components: Components, results: dict) -> None:
     """Print the test's metrics as a table, where the files are, and how to look at them."""
-    log.info(_rendered(metrics_table(results, run.choices.get("likelihood"))))
+    log.info(rendered(metrics_table(results, run.choices.get("likelihood"))))
     took, tested, test = results["time"], results["tested"], results["test"]
     log.info(
         f"fit {took['fit_s']:.1f} s ({took['epoch_s']:.2f} s per epoch), test {took['test_s']:.1f} s "
@@ -196,7 +196,8 @@ def metrics_table(results: dict, likelihood: str | None) -> Table:
     return table
 
 
-def _rendered(table: Table) -> str:
+def rendered(table: Table) -> str:
+    """``table`` as text."""
     console = Console(highlight=False)
     with console.capture() as captured:
         console.print(table)

@@ -32,7 +32,7 @@ def as_json(sweep: Sweep) -> dict[str, object]:
     rest = sweep.jobs.loc[sweep.jobs["status"] != "completed", ["sweep", "job", "status", "error"]]
     return {
         "sweeps": [str(directory) for directory in sweep.directories],
-        "jobs": {"all": len(sweep.jobs), **sweep.counts},
+        "jobs": {"all": sum(sweep.counts.values()), **sweep.counts},
         "axes": {axis: sorted({as_text(value) for value in sweep.jobs[axis].dropna()}) for axis in sweep.axes},
         "notes": sweep.notes,
         "groups": [_group_as_json(group) for group in sweep.groups],
@@ -58,7 +58,8 @@ def _records(table: pd.DataFrame) -> list[dict[str, object]]:
 def count_jobs(sweep: Sweep) -> str:
     """``10 jobs, 9 completed, 1 failed``."""
     by_status = ", ".join(f"{count} {status}" for status, count in sweep.counts.items())
-    return f"{len(sweep.jobs)} job{'s' * (len(sweep.jobs) != 1)}, {by_status}"
+    jobs = sum(sweep.counts.values())
+    return f"{jobs} job{'s' * (jobs != 1)}, {by_status}"
 
 
 def as_markdown(sweep: Sweep, plots: Mapping[str, Sequence[str]]) -> str:

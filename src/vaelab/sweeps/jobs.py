@@ -34,12 +34,14 @@ class Job:
     **Attributes**
         status: "completed" or "failed", as results.json says; "running", "cut off" or "damaged" where there is none.
         results: the content of results.json, or what .hydra says of a run that has none yet.
+        beta: the point of a multi-rate run's curve that this is; None: it is a run of its own.
     """
 
     sweep: Path
     directory: Path
     status: str
     results: dict
+    beta: float | None = None
 
     @cached_property
     def config(self) -> dict[str, object]:
@@ -77,6 +79,10 @@ class Job:
             return self.choices[option]
         return self.config[option] if option in self.config else self.overrides.get(option)
 
+    def knows(self, option: str) -> bool:
+        """Whether the configuration settles ``option``; a multi-rate run without a curve yet has no one β."""
+        return bool(self.config) and not (option == "beta.weight" and "beta.low" in self.config and self.beta is None)
+
     def row(self) -> dict[str, object]:
         """The columns of the table that do not depend on what was swept."""
         results, validation = self.results, self.results.get("validation", {})
@@ -84,6 +90,7 @@ class Job:
             "sweep": self.sweep.name,
             "job": str(self.directory.relative_to(self.sweep)),
             "directory": self.directory,
+            "curve_beta": self.beta,
             "status": self.status,
             "error": results.get("error"),
             "group": group_name(results) if self.status == "completed" else None,

@@ -30,6 +30,7 @@ def notes(
             listed = ", ".join(changed[:LONGEST_LIST]) + (", …" if len(changed) > LONGEST_LIST else "")
             yield f"Besides the swept options the jobs differ in {listed}; the defaults may have changed between them."
     yield from _on_nll(completed)
+    yield from _on_curves(completed)
     if repeated:
         yield (
             f"{repeated} {'job repeats another' if repeated == 1 else 'jobs repeat others'} with the same options and "
@@ -77,6 +78,17 @@ def _on_nll(completed: pd.DataFrame) -> Iterator[str]:
             "low, and without them elsewhere (test_nll_prior_samples in sweep.csv). Samples of the prior find latents "
             "that the posterior misses. Without them nll may be too large, the more so the higher the rate; a small "
             "difference between the two may come from the estimate."
+        )
+
+
+def _on_curves(completed: pd.DataFrame) -> Iterator[str]:
+    of_curves = completed[completed["curve_beta"].notna()]
+    if not of_curves.empty:
+        trainings = of_curves["directory"].nunique()
+        yield (
+            f"{len(of_curves)} rows, a beta.weight each, come from {trainings} training{'s' * (trainings != 1)} of a "
+            "multi-rate model, so they are not independent of each other as separate runs are. Their validation is at "
+            "beta = 1, and so chooses between their rows of beta.weight=1 alone."
         )
 
 

@@ -9,9 +9,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from vaelab.evaluation.metrics import CATALOGUE
+from vaelab.plots.iso_lines import iso_elbo, margins
 from vaelab.plots.style import DPI, FONT, INK, TRAIN, VAL, chart, dress
 from vaelab.sweeps.jobs import as_text
 
@@ -25,7 +26,6 @@ MOST_POINTS = 40  # of a plane whose curves carry the values at their ends
 MOST_JOINED = 2_000
 WIDE = 8  # an axis whose largest value is so many times its smallest has a logarithmic scale
 MOST_VALUES = 150  # written into a heat map; a larger one has a colour bar instead
-ISO_LINES = 7
 BETTER, NEUTRAL = "viridis", "Greys"  # colour maps; the bright end of the first is better
 GREY = "#777777"
 
@@ -90,8 +90,8 @@ def plane(
         linestyle=":", label="Pareto front",
     )  # fmt: skip
     dress(axes, "", "rate: KL(q(z|x) ‖ p(z)), nats per image", "distortion: -E log p(x|z), nats per image")
-    _margins(axes, configurations["rate"], configurations["distortion"])
-    _iso_elbo(axes)
+    margins(axes, configurations["rate"].to_numpy(), configurations["distortion"].to_numpy())
+    iso_elbo(axes)
     axes.legend(frameon=False, fontsize=FONT - 1, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -102,29 +102,6 @@ def _label_ends(axes: Axes, line: pd.DataFrame, along: str, colour: tuple[float,
             label(line[along].iloc[end]), (line["rate"].iloc[end], line["distortion"].iloc[end]),
             textcoords="offset points", xytext=(6, 5), fontsize=FONT - 3, color=colour,
         )  # fmt: skip
-
-
-def _margins(axes: Axes, x: pd.Series, y: pd.Series) -> None:
-    for values, limit in ((x, axes.set_xlim), (y, axes.set_ylim)):
-        low, high = float(values.min()), float(values.max())
-        margin = 0.08 * (high - low) or 1.0
-        limit(low - margin, high + margin)
-
-
-def _iso_elbo(axes: Axes) -> None:
-    """Lines of equal rate + distortion, which is -ELBO, with the ELBO at the end where they leave the plot."""
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    for level in MaxNLocator(ISO_LINES).tick_values(left + bottom, right + top):
-        x = np.array([left, right])
-        axes.plot(x, level - x, linestyle="--", linewidth=0.7, color="#999999", zorder=0)
-        start = max(left, level - top)
-        if start < right and bottom < level - start:
-            axes.annotate(
-                f"{-level:g}", (start, level - start), textcoords="offset points", xytext=(3, -9),
-                fontsize=FONT - 3, color=GREY, annotation_clip=True,
-            )  # fmt: skip
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)
 
 
 def heat_maps(configurations: pd.DataFrame, rows: str, columns: str, metrics: Sequence[str], title: str = "") -> Figure:

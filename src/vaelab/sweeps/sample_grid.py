@@ -49,16 +49,15 @@ def sample_grid(
         [first_job(jobs, {**fixed, **_options(rows, row), **_options(columns, column)}) for column in across]
         for row in down
     ]
-    first = next((directory for line in directories for directory in line if directory is not None), None)
+    first = next((found for line in directories for found in line if found is not None), None)
     if first is None:
         return None
-    _, data = load_run(first, folders=folders)
+    _, data = load_run(first[0], folders=folders)
     test = data.sets["test"]
     images, labels = test[torch.arange(min(IMAGES, len(test)))]
     originals = data.scale(images)
     panels = [
-        [None if directory is None else show(load_run(directory, False, folders)[0].model, originals, labels)
-         for directory in line]
+        [None if found is None else show(_model(*found, folders), originals, labels) for found in line]
         for line in directories
     ]  # fmt: skip
     names = [[_name(axis, value) for value in values] for axis, values in ((rows, down), (columns, across))]
@@ -75,11 +74,19 @@ def spread(configurations: pd.DataFrame, option: str | None) -> list:
     return [values[round(index * (len(values) - 1) / (SIDE - 1))] for index in range(SIDE)]
 
 
-def first_job(jobs: pd.DataFrame, options: Mapping[str, object]) -> Path | None:
-    """The directory of the job with these ``options`` and the smallest seed; None where there is none."""
+def _model(directory: Path, beta: float | None, folders: Sequence[Path]) -> Model:
+    model = load_run(directory, False, folders)[0].model
+    return model if beta is None else model.at(beta)
+
+
+def first_job(jobs: pd.DataFrame, options: Mapping[str, object]) -> tuple[Path, float | None] | None:
+    """The directory of the job with these ``options`` and the smallest seed, and the β of a multi-rate run's row."""
     for option, value in options.items():
         jobs = jobs[jobs[option] == value]
-    return None if jobs.empty else jobs.sort_values("seed").iloc[0]["directory"]
+    if jobs.empty:
+        return None
+    first = jobs.sort_values("seed").iloc[0]
+    return first["directory"], None if pd.isna(first["curve_beta"]) else float(first["curve_beta"])
 
 
 def _options(option: str | None, value: object) -> dict[str, object]:

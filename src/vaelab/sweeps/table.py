@@ -17,6 +17,7 @@ import pandas as pd
 
 from vaelab.errors import InputError
 from vaelab.evaluation.metrics import lower_is_better, sweep_metrics
+from vaelab.sweeps.curve_rows import rows_of
 from vaelab.sweeps.jobs import Job, as_text, jobs_in, read_job
 from vaelab.sweeps.notes import notes
 
@@ -92,7 +93,8 @@ class Sweep:
 
     **Attributes**
         directories: of the sweeps.
-        jobs: a row per job: where it is, its status, the swept options, and every metric of its test.
+        jobs: a row per job: where it is, its status, the swept options, and every metric of its test. A multi-rate run
+            has a row for each β of its curve.
         axes: the options that differ between jobs.
         notes: what a reader of the tables has to know.
         folders: where the user's own pieces lie now; empty for where they lay when the runs were trained.
@@ -121,7 +123,7 @@ class Sweep:
     @property
     def counts(self) -> dict[str, int]:
         """How many jobs have each status, the most frequent first."""
-        return dict(Counter(self.jobs["status"]).most_common())
+        return dict(Counter(self.jobs.drop_duplicates("directory")["status"]).most_common())
 
 
 def mean_over_seeds(jobs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
@@ -143,18 +145,22 @@ def read(directories: Sequence[Path]) -> Sweep:
         InputError: there is none.
     """
     directories = list({directory.resolve(): directory for directory in directories}.values())
-    jobs = [read_job(sweep, directory) for sweep in directories for directory in sorted(jobs_in(sweep))]
+    found = [read_job(sweep, directory) for sweep in directories for directory in sorted(jobs_in(sweep))]
+    jobs = [row for job in found for row in rows_of(job)]
     if not jobs:
         raise InputError(f"there is no run in {', '.join(map(str, directories))}; give the directory of a sweep")
     options = sorted({option for job in jobs for option in job.overrides}, key=_order)
-    is_known = [bool(job.config) for job in jobs]
-    values = {option: of_one_type([job.value(option) for job in jobs], is_known) for option in options}
+    values = {
+        option: of_one_type([job.value(option) for job in jobs], [job.knows(option) for job in jobs])
+        for option in options
+    }
     axes = [option for option in options if len({value for value in values[option] if value is not None}) > 1]
     table = _table(jobs, values)
     is_repeated = _repeated(jobs, table, axes)
     kept = [job for job, repeated in zip(jobs, is_repeated, strict=True) if not repeated]
     sweep = Sweep(directories, table[~is_repeated].reset_index(drop=True), axes)
-    sweep.notes += notes(kept, sweep.jobs, axes, options, repeated=int(is_repeated.sum()))
+    repeated = table.loc[is_repeated, "directory"].nunique()
+    sweep.notes += notes(kept, sweep.jobs, axes, options, repeated)
     return sweep
 
 

@@ -19,6 +19,7 @@ from vaelab.evaluation.latents import ACTIVE_VARIANCE, ActiveUnits, posterior_st
 from vaelab.evaluation.means import Mean, numbers, vectors
 from vaelab.models.contracts import Model, Objective, Piece, Schedule
 from vaelab.models.inference import Inference
+from vaelab.models.multirate import check_range
 from vaelab.training.lightning_internals import data_of, epochs_done, steps_between_logs
 
 Batch = tuple[Tensor, Tensor]  # images (B, C, H, W) and labels (B,)
@@ -46,8 +47,7 @@ class VAEModule(LightningModule):
         prior_samples: further samples of the prior in nll, shared by a batch, where they help.
         chunk: latents decoded at a time in nll; None for what suits the device.
         active_variance: a latent counts as active where its posterior mean varies more than that.
-        config: the run's configuration, which checkpoints store; plain types only, so that
-            ``torch.load(weights_only=True)`` reads them.
+        config: the run's configuration, which checkpoints store; plain types, for ``torch.load(weights_only=True)``.
 
     **Attributes**
         steps: the length of the training in optimizer steps.
@@ -71,6 +71,7 @@ class VAEModule(LightningModule):
     ) -> None:
         super().__init__()
         objective.check(model)
+        check_range(model, objective, beta)
         self.model = model
         self.objective = objective
         self.beta = beta
@@ -95,8 +96,11 @@ class VAEModule(LightningModule):
     def infer(self, batch: Batch, step: int) -> tuple[Inference, Tensor]:
         """The Inference of a batch, and the loss per image ``(B,)`` at ``step``."""
         x, labels = batch
-        inference = self.model.given(labels)(x, self.objective.samples)
-        return inference, self.objective(inference, self.beta(step, self.steps), step / self.steps)
+        beta: float | Tensor = self.beta(step, self.steps)
+        if self.beta.is_range and self.training:
+            beta = self.beta.draw(len(x)).to(x.device)
+        inference = self.model.given(labels).at(beta)(x, self.objective.samples)
+        return inference, self.objective(inference, beta, step / self.steps)
 
     def metrics(self, inference: Inference, loss: Tensor) -> dict[str, Tensor]:
         """The loss of each image ``(B,)``, and its metrics at β = 1."""
@@ -120,8 +124,8 @@ class VAEModule(LightningModule):
     def criterion(self) -> str | None:
         """The metric by which the validation chooses the weights; None: it does not, and the last weights are tested.
 
-        It is at β = 1, whatever β trains the model. Where β ends at 0, the ELBO would choose the first weights, so
-        the distortion is taken.
+        It is at β = 1, whatever β trains the model; the distortion where β ends at 0, as the ELBO would choose the
+        first weights.
         """
         return self.objective.criterion if self.beta.end else "distortion"
 
@@ -166,7 +170,7 @@ class VAEModule(LightningModule):
         return loss.mean()
 
     def _log_training(self, step: int) -> None:
-        """Log to the loggers directly: Lightning's own log() would cost time at every step."""
+        """Log to the loggers directly: Lightning's log() would cost time at every step."""
         means = numbers(self.since_logged.compute(self._all_sum))
         self.since_logged = Mean()
         self._require_finite(means["loss"], step + 1)

@@ -10,9 +10,13 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
+import torch
+from torch import Tensor
+
 from vaelab.checks import number, whole
 from vaelab.errors import InputError
 from vaelab.models.contracts import Schedule
+from vaelab.models.multirate import beta_range
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,33 @@ class Constant(Schedule):
 
     def __call__(self, step: int, steps: int) -> float:
         return self.weight
+
+
+class Range(Schedule):
+    """For ``model=multirate``: each image has its own β, log-uniform from ``low / margin`` to ``high · margin``.
+
+    The draws are stratified: of B images each has another B-th part of the range. Validation and test are at β = 1.
+
+    **Arguments**
+        low, high: the range of β that the model is for.
+        margin: how far beyond it the training goes, because the ends of a range are learnt worst.
+    """
+
+    is_range = True
+
+    def __init__(self, low: float = 0.25, high: float = 4.0, margin: float = 1.5) -> None:
+        low, high = beta_range(low, high)
+        self.margin = number("beta.margin", margin)
+        if self.margin < 1:
+            raise InputError(f"beta.margin must be at least 1, got {margin}")
+        self.logs = math.log(low / self.margin), math.log(high * self.margin)
+
+    def __call__(self, step: int, steps: int) -> float:
+        return 1.0
+
+    def draw(self, count: int) -> Tensor:
+        share = (torch.randperm(count) + torch.rand(count)) / count
+        return (self.logs[0] + share * (self.logs[1] - self.logs[0])).exp()
 
 
 class Linear(Schedule):

@@ -166,6 +166,8 @@ def _check(module: VAEModule, data: ImageDataModule) -> None:
             f"stacked runs need posterior=gaussian and no labels, got {type(model.posterior).__name__} in "
             f"{type(model).__name__}"
         )
+    if model.betas is not None:
+        raise InputError(f"stacked runs have one beta each, and {type(model).__name__} has a range: take model=vae")
     if model.is_solved:
         raise InputError("stacked runs need weights to train: a model in closed form has none")
     if module.objective.has_latent_gradients:

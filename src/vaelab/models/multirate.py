@@ -1,0 +1,204 @@
+"""A VAE for a whole range of β: gates scale the units of every layer by functions of log β, trained in one run.
+
+    h = g(log β) · (W x + b) + s log β,    encoder: g(t) = σ(a t + c),    decoder: g(t) = √(1 - σ(a t + c))
+
+One a, c and s for each unit; s = 0 at first. During the training every image of a batch has another β; afterwards the
+model is one for every β of its range.
+
+Two things are not in the paper: s, and a gate of the latents before they are decoded. With them the optimum of a linear
+VAE is within reach, which is known: its decoder's weights scale with √(1 - β σ²/λ) per latent, and its log variance is
+log β + log(σ²/λ). On MNIST s in every layer lowers distortion + β rate by 0.2 to 0.5 nats (docs/multirate.md).
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaelab.checks import number
+from vaelab.errors import InputError
+from vaelab.models.contracts import Likelihood, Model, Objective, Posterior, Prior, Schedule
+from vaelab.models.layers import LAYERS
+from vaelab.models.vae import LatentVariableModel
+
+NEEDS_RANGE = "a multi-rate model is trained on a range of beta: take beta=range, or model=vae for one beta"
+ENCODER_START, DECODER_START = 0.95, 0.98  # of the gates, at every β
+
+
+class LogBeta:
+    """The log β that all gates of a model respond to at a time: a number, or ``(B,)`` of the images of a batch."""
+
+    def __init__(self) -> None:
+        self.value: Tensor | None = None  # None: β = 1
+
+    @contextmanager
+    def set(self, value: Tensor | None) -> Iterator[None]:
+        """``value`` in the block."""
+        before, self.value = self.value, value
+        try:
+            yield
+        finally:
+            self.value = before
+
+
+class Gate(nn.Module):
+    """g(log β): a factor for each unit.
+
+    **Arguments**
+        units: how many.
+        is_decoder: which of the two forms g has.
+    """
+
+    def __init__(self, units: int, is_decoder: bool) -> None:
+        super().__init__()
+        self.is_decoder = is_decoder
+        start = 1 - DECODER_START**2 if is_decoder else ENCODER_START
+        self.slope = nn.Parameter(torch.zeros(units))
+        self.offset = nn.Parameter(torch.full((units,), start).logit())
+
+    def forward(self, t: Tensor | None) -> Tensor:
+        """The factors ``(units,)`` at log β = ``t``, a number, or ``(N, units)`` at ``t`` ``(N, 1)``; None: β = 1."""
+        u: Tensor = self.offset if t is None else self.offset + self.slope * t
+        return torch.sigmoid(-u).sqrt() if self.is_decoder else torch.sigmoid(u)
+
+
+class GatedLayer(nn.Module):
+    """g(log β) · ``layer``(x) + s log β, with g and s of each unit, or of each channel of a convolution.
+
+    **References**
+        Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve (Bae et al., 2023), section 4.
+
+    **Arguments**
+        layer: a linear layer or a convolution.
+        log_beta: the model's.
+        is_decoder: which of the two forms g has.
+    """
+
+    def __init__(self, layer: nn.Module, log_beta: LogBeta, is_decoder: bool) -> None:
+        super().__init__()
+        self.layer = layer
+        self.log_beta = log_beta
+        self.is_linear = isinstance(layer, nn.Linear)
+        units = layer.out_features if isinstance(layer, nn.Linear) else int(layer.out_channels)  # type: ignore[arg-type]
+        self.gate = Gate(units, is_decoder)
+        self.shift = nn.Parameter(torch.zeros(units))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.layer(x)
+        t = self.log_beta.value
+        if t is not None and t.dim():  # the images of a batch repeat, where several samples of each are decoded
+            t = t.repeat(h.shape[-2 if self.is_linear else 0] // len(t)).unsqueeze(-1)
+        gated = h * self._per_unit(self.gate(t)).to(h.dtype)
+        return gated if t is None else gated + self._per_unit(self.shift * t).to(h.dtype)
+
+    def _per_unit(self, values: Tensor) -> Tensor:
+        return values if self.is_linear else values[..., None, None]
+
+
+class MultirateModel(LatentVariableModel):
+    """A VAE whose encoder and decoder respond to β, by a gate at each unit of each layer of both networks.
+
+    ``model.at(beta)`` is the model of one β, or of one β for each image of a batch; without it β is 1. All other
+    pieces are as in any VAE. The prior must be N(0, I): another would have one set of weights for every β.
+
+    **References**
+        Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve (Bae et al., 2023).
+
+    **Arguments**
+        posterior, likelihood, prior: the three pieces.
+        low, high: the smallest and the largest β that the model is for; 1 lies between them.
+
+    **Raises**
+        InputError: the range does not include 1, the prior is not N(0, I), the posterior has several layers, or a
+            network has no layer to gate.
+    """
+
+    def __init__(
+        self,
+        posterior: Posterior,
+        likelihood: Likelihood,
+        prior: Prior,
+        low: float | None = 0.25,
+        high: float | None = 4.0,
+    ) -> None:
+        super().__init__(posterior, likelihood, prior)
+        if low is None or high is None:  # another schedule than beta=range has none
+            raise InputError(NEEDS_RANGE)
+        if posterior.layers:
+            raise InputError(
+                f"{type(posterior).__name__} has layers that no gate reaches: take posterior=gaussian or posterior=flow"
+            )
+        if not prior.is_standard_normal:
+            raise InputError(
+                f"{type(prior).__name__} has one set of weights for every beta, and a multi-rate model needs a prior "
+                "that suits all of them: take prior=normal"
+            )
+        self.betas: tuple[float, float] = beta_range(low, high)
+        self.log_beta = LogBeta()
+        self._value: Tensor | None = None
+        for piece, is_decoder in ((posterior, False), (likelihood, True)):
+            if not sum(_add_gates(network, self.log_beta, is_decoder) for network in piece.networks()):
+                raise InputError(f"{type(piece).__name__} has no network with linear layers or convolutions to gate")
+        self.latent_gate = Gate(self.prior_distribution().event_shape[0], is_decoder=True)
+
+    def at(self, beta: float | Tensor) -> "MultirateModel":
+        """A view of this model, with the same weights, at ``beta``: a number, or ``(B,)`` for the images of a batch.
+
+        **Raises**
+            InputError: a number outside the range of the training.
+        """
+        if not isinstance(beta, Tensor):
+            low, high = self.betas
+            if not low <= beta <= high:
+                raise InputError(f"this model is for a beta from {low:g} to {high:g}, got {beta:g}")
+        view = copy.copy(self)
+        view._value = torch.as_tensor(beta, dtype=torch.float32, device=next(self.parameters()).device).log()
+        return view
+
+    def encode(self, x: Tensor) -> Distribution:
+        with self.log_beta.set(self._value):
+            return super().encode(x)
+
+    def decode(self, z: Tensor) -> Distribution:
+        t = self._value
+        with self.log_beta.set(t):
+            return super().decode(z * self.latent_gate(t if t is None or not t.dim() else t.unsqueeze(-1)))
+
+
+def beta_range(low: object, high: object) -> tuple[float, float]:
+    """``(low, high)``, checked.
+
+    **Raises**
+        InputError: they do not enclose 1, where a run is compared with others.
+    """
+    lowest, highest = number("beta.low", low, above=True), number("beta.high", high, above=True)
+    if not lowest <= 1 <= highest or lowest == highest:
+        raise InputError(
+            f"beta.low and beta.high must enclose 1, where runs are compared, got {lowest:g} and {highest:g}"
+        )
+    return lowest, highest
+
+
+def check_range(model: Model, objective: Objective, beta: Schedule) -> None:
+    """Raise an InputError where only one of model and β is for a range of β, or the loss takes no β per image."""
+    if beta.is_range and model.betas is None:
+        raise InputError(f"beta=range is for model=multirate, got {type(model).__name__}: take beta=constant")
+    if model.betas is not None and not beta.is_range:
+        raise InputError(NEEDS_RANGE)
+    if beta.is_range and not objective.weighs_whole_kl:
+        raise InputError(f"{type(objective).__name__} takes no beta per image, which beta=range draws: take loss=elbo")
+
+
+def _add_gates(module: nn.Module, log_beta: LogBeta, is_decoder: bool) -> int:
+    """Put a gate behind every linear layer and convolution in ``module``; returns how many there are."""
+    count = 0
+    for name, child in module.named_children():
+        if isinstance(child, LAYERS):
+            setattr(module, name, GatedLayer(child, log_beta, is_decoder))
+            count += 1
+        else:
+            count += _add_gates(child, log_beta, is_decoder)
+    return count
