@@ -15,12 +15,14 @@ class UnknownOption(InputError):
     **Arguments**
         option: as it is typed, such as ``beta.warmup``.
         target: the class that does not take it.
+        meant: a similar option that the class takes; None: there is none.
     """
 
-    def __init__(self, message: str, option: str, target: str) -> None:
+    def __init__(self, message: str, option: str, target: str, meant: str | None = None) -> None:
         super().__init__(message)
         self.option = option
         self.target = target
+        self.meant = meant
 
 
 class MissingPiece(InputError):

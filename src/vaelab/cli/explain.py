@@ -230,6 +230,8 @@ def unknown_option(
     setter = next((said for said in choices if error.option in members.options(said, str(choices[said]))), None)
     if setter is None:
         return str(error)
+    if setter == group and error.meant:
+        return f"{group}={choices[group]} sets {error.option}, which {error.target} does not take: it has {error.meant}"
     if setter == group:
         return (
             f"{group}={choices[group]} sets {error.option}, which {error.target} does not take: "

@@ -89,7 +89,9 @@ def _listed(labels: list[int]) -> str:
 
 def _check_part(reader: str, part: str, images: Tensor, labels: Tensor) -> None:
     if images.dtype != torch.uint8 or images.dim() != 4:
-        raise InputError(f"{reader} must return {part}_images as uint8 (N, C, H, W), got {_describe(images)}")
+        raise InputError(
+            f"{reader} must return {part}_images as uint8 (N, C, H, W) from 0 to 255, got {_describe(images)}"
+        )
     if labels.dtype != torch.int64 or labels.dim() != 1:
         raise InputError(f"{reader} must return {part}_labels as int64 (N,), got {_describe(labels)}")
     if len(images) != len(labels) or len(images) == 0:

@@ -175,18 +175,20 @@ def _check_options(where: str, function: Callable, config: Mapping[str, object])
         parameters = [] if has_none else list(inspect.signature(function).parameters.values())
     except ValueError:  # a class written in C does not say what it takes
         return
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        known = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
+        _check_known(where, known, config)
     _check_complete(where, parameters, config)
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    known = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
-    group = _typed(where)
+
+
+def _check_known(where: str, known: set[str], config: Mapping[str, object]) -> None:
+    group, target = _typed(where), str(config["_target_"])
     for option in config:
         if option not in known and not option.startswith("_"):
-            target = str(config["_target_"])
+            meant = next(iter(difflib.get_close_matches(option, known - config.keys(), n=1)), None)
+            hint = f"; did you mean {meant}?" if meant else f"; leave {group}.{option} out"
             raise UnknownOption(
-                f"{where} has no option {option!r}: {target} does not read it; leave {group}.{option} out",
-                f"{group}.{option}",
-                target,
+                f"{where} has no option {option!r}: {target} does not read it{hint}", f"{group}.{option}", target, meant
             )
 
 
