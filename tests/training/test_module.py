@@ -8,6 +8,7 @@ from lightning import Trainer
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.training.lightning_internals import Bfloat16Products
 from vaelab.training.module import TrainingDiverged, VAEModule
+from vaelab.training.schedules import Constant
 
 
 def fit(module: VAEModule, data: ImageDataModule, epochs: int = 1, **options) -> Trainer:
@@ -172,4 +173,4 @@ def test_weights_that_the_last_step_broke_are_no_success():
 
 def test_sample_counts_of_one_have_no_standard_error():
     with pytest.raises(ValueError, match=r"evaluation\.nll_samples must be at least 2"):
-        VAEModule(module_of().model, module_of().objective, None, torch.optim.Adam, None, nll_samples=1)
+        VAEModule(module_of().model, module_of().objective, Constant(), torch.optim.Adam, None, nll_samples=1)
