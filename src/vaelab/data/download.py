@@ -1,5 +1,6 @@
 """Downloads of image sets by torchvision: complete, or without a trace."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +11,17 @@ from typing import Any
 
 import torch
 
+from vaelab.checks import folder_name
 from vaelab.errors import InputError
 from vaelab.locks import existing
 
 TIMEOUT_S = 15
 LAST_WORDS = 12  # of torchvision's message, which lists all mirrors before it says what the last one answered
+
+
+def named_root(root: object) -> str | None:
+    """The folder that ``data.root``, or else the environment variable ``VAELAB_DATA``, names; None: neither does."""
+    return folder_name("data.root", root) or os.environ.get("VAELAB_DATA")
 
 
 def download(root: Path, dataset: str, splits: Sequence[str] = (), within: str | None = None) -> str | None:

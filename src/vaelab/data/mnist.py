@@ -1,7 +1,6 @@
 """MNIST and the sets that come in the same files: Fashion-MNIST, Kuzushiji-MNIST and EMNIST."""
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vaelab.checks import flag, folder_name, one_of
+from vaelab.checks import flag, one_of
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import REMEDY, ImageDataModule, Option
-from vaelab.data.download import download
+from vaelab.data.download import download, named_root
 from vaelab.data.idx import FILES, find_files, find_some, read_idx_set
 from vaelab.data.packaged import read_mnist5k
 from vaelab.errors import InputError
@@ -54,7 +53,7 @@ class IDXDataModule(ImageDataModule):
         super().__init__(name, **options)
         if flag("data.fallback", fallback) and not self.has_fallback:
             raise InputError(f"data.fallback=true: there is no fallback for {self.dataset}; take data.fallback=false")
-        self.named_root = folder_name("data.root", root) or os.environ.get("VAELAB_DATA")
+        self.named_root = named_root(root)
         self.root = Path(self.named_root or "data").expanduser()
         self.checksums = checksums
         self.fallback = fallback

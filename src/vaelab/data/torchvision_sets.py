@@ -1,7 +1,6 @@
 """Colour image sets that torchvision downloads and reads: CIFAR-10, SVHN and CelebA."""
 
 import logging
-import os
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vaelab.checks import folder_name
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import REMEDY, ImageDataModule, Option
 from vaelab.data.decode import ImageFormat
-from vaelab.data.download import download, torchvision_class
+from vaelab.data.download import download, named_root, torchvision_class
 from vaelab.data.folder_scan import Found, Listing
 from vaelab.data.image_cache import PARTS, VERSION
 from vaelab.data.image_sources import FileImages, ImageFiles
@@ -43,8 +41,7 @@ class Files:
         self, dataset: str, names: tuple[str, ...], root: object, splits: tuple[str, ...] = (), within: str = ""
     ) -> None:
         self.dataset, self.names, self.splits, self.within = dataset, names, splits, within
-        named = folder_name("data.root", root) or os.environ.get("VAELAB_DATA")
-        self.root = Path(named or "data").expanduser()
+        self.root = Path(named_root(root) or "data").expanduser()
         self._failure = "it was not tried"
 
     @property

@@ -9,6 +9,7 @@ from vaelab.evaluation import latents, likelihood
 from vaelab.evaluation.bounds import squared_error
 from vaelab.evaluation.evaluated_model import Evaluation
 from vaelab.evaluation.means import Mean, numbers
+from vaelab.evaluation.progress import untracked
 from vaelab.models.contracts import Model
 
 POINTS = 9  # values of β, evenly spaced in log β; the middle one is 1 where the range is symmetric
@@ -45,7 +46,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
 
 
 def _point(evaluation: Evaluation, beta: float) -> dict[str, object]:
-    at = replace(evaluation, model=evaluation.model.at(beta), beta=beta, track=lambda items, title: items)
+    at = replace(evaluation, model=evaluation.model.at(beta), beta=beta, track=untracked)
     found = {**latents.measure(at), **likelihood.measure(at), "mse": _squared_error(at)}
     return {"beta": beta, **{name: found[name] for name in METRICS if name in found}}
 
