@@ -12,6 +12,9 @@ from torch import Tensor
 from vaelab.evaluation.metrics import CURVES
 
 PLOT_WIDTH = 700  # pixels, twice the width of a thumbnail in TensorBoard's Images tab
+# A Ctrl-C within a log call can lose the signal that wakes TensorBoard's writer. The end of the run then waits for its
+# next look at the queue, which by default comes after two minutes.
+FLUSH_SECONDS = 10
 
 
 class TensorBoardFiles(TensorBoardLogger):
@@ -25,7 +28,7 @@ class TensorBoardFiles(TensorBoardLogger):
 
     def __init__(self, directory: Path, step: int, has_bound: bool) -> None:
         resumed: dict[str, Any] = {"purge_step": step + 1} if step else {}  # Lightning passes it on to SummaryWriter
-        super().__init__(directory, name="", version="", default_hp_metric=False, **resumed)
+        super().__init__(directory, name="", version="", default_hp_metric=False, flush_secs=FLUSH_SECONDS, **resumed)
         self.curves = CURVES if has_bound else ("distortion", "loss")
 
     def begin(self) -> None:
