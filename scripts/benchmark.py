@@ -9,6 +9,7 @@
     nll       log p(x) with 5,000 samples: pythae, the decoder's products alone
     start     --help; launch to first step, and the end of training to the exit, beside importing torch and lightning
     sweep     8 jobs two by two (joblib) beside one after the other
+    curve     the report over two latent sizes and five beta: a multi-rate run for each size, beside five separate runs
     stacked   16 runs that differ in their seeds trained together, beside one alone
     memory    peak of a run's memory beside the bare loop's
     growth    cost per image, latent and sample as they get more
@@ -33,6 +34,7 @@ import tempfile
 import threading
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -322,6 +324,48 @@ def sweep(rounds: int) -> Iterator[Row]:
     )
 
 
+def objective_of(job: dict[str, float]) -> float:
+    """Distortion + β rate: what training at that β minimises."""
+    return job["distortion"] + job["beta"] * job["rate"]
+
+
+def curve(rounds: int, epochs: int = 40) -> Iterator[Row]:
+    """The whole way from the command to the report, and the worst difference in what the training minimises."""
+    latents, betas = (5, 20), (0.25, 0.5, 1.0, 2.0, 4.0)
+    words = ["-m", "experiment=short", "accelerator=cpu", f"latent={','.join(map(str, latents))}"]
+    ways = {
+        "one run": [*words, "model=multirate", f"epochs={epochs}", "evaluation.parts=[latents,curve]",
+                    f"evaluation.betas=[{','.join(map(str, betas))}]"],
+        "each": [*words, f"beta.weight={','.join(map(str, betas))}"],
+    }  # fmt: skip
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    losses: dict[str, dict[tuple[int, float], list[float]]] = {way: defaultdict(list) for way in ways}
+    for seed in range(max(1, rounds // 5)):
+        for way, options in ways.items():
+            with tempfile.TemporaryDirectory() as folder:
+                command = [sys.executable, "train.py", *options, f"seed={seed}", f"hydra.sweep.dir={folder}/sweep"]
+                seconds[way].append(timed_command(command)[0])
+                for file in Path(folder).glob("sweep/*/results.json"):
+                    for latent, job in points_of(json.loads(file.read_text())):
+                        losses[way][latent, job["beta"]].append(objective_of(job))
+    differences = {
+        key: statistics.fmean(losses["one run"][key]) - statistics.fmean(losses["each"][key]) for key in losses["each"]
+    }
+    mean = statistics.fmean(differences.values())
+    (latent, beta), worst = max(differences.items(), key=lambda item: item[1])
+    quality = f"distortion + beta rate: {mean:+.2f} in the mean, {worst:+.2f} at latent {latent}, beta {beta:g}"
+    what = f"report, multi-rate of {epochs} epochs ({quality})"
+    yield compared(what, "5 runs of 15 epochs per size", seconds["one run"], seconds["each"], reach=3.5, faster=True)
+
+
+def points_of(results: dict) -> Iterator[tuple[int, dict[str, float]]]:
+    """The latent size, and β, rate and distortion of each configuration that a job trained."""
+    if "curve" in results["evaluation"]:
+        yield from ((results["latent"], point) for point in results["evaluation"]["curve"]["points"])
+    else:
+        yield results["latent"], {"beta": results["beta"], **results["test"]}
+
+
 BARE = """
 import rivals, torch
 from vaelab.data.mnist import MNIST
@@ -436,7 +480,7 @@ def quality(rounds: int, seeds: int = 3) -> Iterator[Row]:
     yield row
 
 
-MEASUREMENTS = (epoch, batches, models, nll, start, sweep, stacked, memory, growth, age, quality)
+MEASUREMENTS = (epoch, batches, models, nll, start, sweep, curve, stacked, memory, growth, age, quality)
 
 
 def main() -> None:

@@ -326,7 +326,12 @@ MEMBERS = [
     row("beta=2", "beta=2", "constant, cosine", instead="beta.weight=2"),
     row("beta=range", "beta=range is for model=multirate", instead="beta=constant"),
     row("model=multirate beta=constant", "trained on a range of beta", instead="beta=range"),
-    row("model=multirate beta.weight=4", "beta=range has no option 'weight'", instead=""),
+    row(
+        "model=multirate beta.weight=4",
+        "beta=range, which model=multirate selects, has no option 'weight'",
+        "leave beta.weight out; it has beta.high, beta.low, beta.margin",
+        instead="",
+    ),
     row("model=multirate prior=vamp", "one set of weights for every beta", instead="prior=normal"),
     row("model=multirate posterior=chain", "layers that no gate reaches", instead="posterior=gaussian"),
     row("model=multirate loss=tc", "takes no beta per image", instead="loss=elbo"),

@@ -149,12 +149,32 @@ def _lacking(option: str, value: str, group: str, members: list[str], command: C
                 f"{_two_commands(group, lack, have, option, command)}"
             )
     chosen = composed.choices.get(group)
+    selecting = _selecting(group, command, composed)
+    if selecting is not None:
+        own = _listed(sorted(command.members.options(group, str(chosen)) - {f"{group}._target_"}))
+        return (
+            f"{group}={chosen}, which {selecting} selects, has no option {name!r}: "
+            f"leave {option} out; it has {own or 'no options'}"
+        )
     typed = typeable(f"{group}={members[0]}", f"{option}={value}")
     verb = "has" if len(members) == 1 else "have"
     lacking = f"{group}={chosen}" if chosen else f"this run's {group}"
     return (
         f"{lacking} has no option {name!r}; {group}={_listed(members)} {verb} it: take {typed}, or leave {option} out"
     )
+
+
+def _selecting(group: str, command: CommandLine, composed: Composed) -> str | None:
+    """The choice, such as ``model=multirate``, that selects the member of ``group``; None: the user or config.yaml."""
+    if any(override.key_or_group == group for override in command.overrides):
+        return None
+    chosen = composed.choices.get(group)
+    selecting = (
+        f"{other}={member}"
+        for other, member in composed.choices.items()
+        if chosen is not None and command.members.selected(other, str(member)).get(group) == chosen
+    )
+    return next(selecting, None)
 
 
 def _two_commands(group: str, lack: list[str], have: list[str], option: str, command: CommandLine) -> str:

@@ -96,6 +96,20 @@ class Members:
                     options |= self.options(group, base)
         return options
 
+    def selected(self, group: str, member: str) -> dict[str, str]:
+        """The members of other groups that ``group=member`` selects, as ``override /beta: range`` does."""
+        found: dict[str, str] = {}
+        for path in (folder / group / f"{member}.yaml" for folder in self.folders):
+            defaults = _read(path)[1].get("defaults", []) if path.is_file() else []
+            assert isinstance(defaults, list)
+            for entry in defaults:
+                found |= {
+                    str(key).removeprefix("override /"): str(value)
+                    for key, value in (entry.items() if isinstance(entry, Mapping) else ())
+                    if str(key).startswith("override /")
+                }
+        return found
+
     def having(self, option: str) -> dict[str, list[str]]:
         """The members that have ``option``: of the group that it begins with, else of every group."""
         head = option.partition(".")[0]
