@@ -8,6 +8,7 @@ from vaelab.plots.style import FONT
 
 ISO_LINES = 7
 LINE, TEXT = "#999999", "#777777"
+SHORTEST = 0.1  # of a line with a label, as a share of the plot's width
 
 
 def iso_elbo(axes: Axes) -> None:
@@ -16,11 +17,11 @@ def iso_elbo(axes: Axes) -> None:
     for level in MaxNLocator(ISO_LINES).tick_values(left + bottom, right + top):
         x = np.array([left, right])
         axes.plot(x, level - x, linestyle="--", linewidth=0.7, color=LINE, zorder=0)
-        start = max(left, level - top)
-        if start < right and bottom < level - start:
+        start, end = max(left, level - top), min(right, level - bottom)
+        if end - start > SHORTEST * (right - left):
             axes.annotate(
-                f"{-level:g}", (start, level - start), textcoords="offset points", xytext=(3, -9),
-                fontsize=FONT - 3, color=TEXT, annotation_clip=True,
+                f"{-level:g}", (start, level - start), textcoords="offset points", xytext=(5, -12),
+                fontsize=FONT - 3, color=TEXT, zorder=0.5, bbox={"color": "white", "pad": 0.8},
             )  # fmt: skip
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
