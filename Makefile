@@ -44,9 +44,10 @@ browser:
 	    chromium chromium-driver > /dev/null; } \
 	  || echo "no chromium with chromedriver here, and no way to install them: TensorBoard's test will be skipped"
 
-# Sweeps on Slurm, Ray, joblib and submitit, and under kill -9; installs Debian's Slurm where it may.
+# Sweeps on Slurm, Ray, joblib and submitit, and under kill -9; installs Debian's Slurm where it may. Two files at a
+# time, because many of these tests wait for a cluster.
 engines: env slurm
-	$(BIN)/python -m pytest -m engine $(ARGS)
+	$(BIN)/python -m pytest -m engine -n 2 --dist loadfile $(ARGS)
 
 slurm:
 	@{ command -v sbatch && [ -x /usr/sbin/slurmctld ] && [ -x /usr/sbin/munged ]; } > /dev/null || { \

@@ -120,11 +120,19 @@ def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen
     )
 
 
+def outcome(process: subprocess.Popen, timeout: float = 600) -> Outcome:
+    """Wait for the end of ``process``; one that does not end is killed, and what it printed is shown."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"it did not end within {timeout} s; it printed: {process.communicate()}")
+    return process.returncode, out, err
+
+
 def train(folder: Path, *arguments: str, **environment: str) -> Outcome:
     """As ``start``, and wait for its end."""
-    process = start(folder, *arguments, **environment)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+    return outcome(start(folder, *arguments, **environment))
 
 
 @pytest.fixture(scope="session")

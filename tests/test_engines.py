@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL, start, train
+from conftest import ROOT, SMALL, outcome, start, train
 from sweep_files import jobs, same_outcome, table
 
 from vaelab.runs.directory import LAST, RESULTS
@@ -109,8 +109,8 @@ def test_a_job_that_slurm_takes_away_and_queues_again_goes_on(slurm, undisturbed
     queue = ["squeue", "--noheader", "--states=RUNNING", "--array", "--format=%i"]
     running = subprocess.run(queue, env=environment, capture_output=True, text=True, check=True).stdout.split()
     subprocess.run(["scontrol", "requeue", running[0]], env=environment, check=True)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, out + err
+    status, out, err = outcome(process)
+    assert status == 0, out + err
     said = "".join(path.read_text() for path in sweep.glob(".submitit/*/*_log.out"))
     assert said.count(": resumes") == 1
     check_same(sweep, undisturbed_long)
@@ -128,8 +128,8 @@ def test_a_preempted_job_is_queued_again_and_goes_on(undisturbed_long, tmp_path)
     controllers = [int(path.name) for path in (sweep / ".submitit").iterdir() if path.name.isdigit()]
     for controller in controllers:
         os.kill(controller, signal.SIGTERM)  # which hands it on to its job
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, out + err
+    status, out, err = outcome(process)
+    assert status == 0, out + err
     said = "".join(path.read_text() for path in sweep.glob(".submitit/*/*_log.out"))
     assert said.count("Requeued job") == 2
     assert said.count(": resumes") == 2
@@ -169,7 +169,7 @@ def test_ten_kills_at_random_moments_end_in_the_same_table(undisturbed_long, tmp
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
-        out, err = process.communicate(timeout=120)
+        _, _, err = outcome(process, 120)
         assert "Traceback" not in err, err
         done = len(list(sweep.glob(f"*/{RESULTS}")))
         assert done >= done_before  # what is complete stays so

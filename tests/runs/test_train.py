@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SMALL, start, train, train_here
+from conftest import ROOT, SMALL, outcome, start, train, train_here
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -301,8 +301,7 @@ def stop_in_epoch(folder: Path, name: str, epoch: int, how: int, *options: str) 
         time.sleep(0.01)
     time.sleep(0.15)
     process.send_signal(how)
-    out, err = process.communicate(timeout=180)
-    return process.returncode, out, err
+    return outcome(process, 180)
 
 
 @pytest.fixture(scope="module")
@@ -410,8 +409,8 @@ def test_ctrl_c_ends_a_multirun(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=180)
-    assert process.returncode == 1
+    status, _, err = outcome(process, 180)
+    assert status == 1
     assert err == (
         "error: interrupted; go on with: python train.py ckpt=s/2/checkpoints/last.ckpt; "
         "the same command goes on with the sweep\n"

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, start, train, train_here
+from conftest import SMALL, outcome, start, train, train_here
 from sweep_files import jobs, same_outcome, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -247,9 +247,9 @@ def test_a_job_that_another_process_works_on_is_left_to_it(command, sweep):
 @pytest.mark.engine
 def test_two_sweeps_in_one_directory_at_the_same_time_share_the_work(undisturbed, tmp_path):
     both = [start(tmp_path, *SWEEP) for _ in range(2)]
-    said = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert sum(out.count(": starts") for out, _ in said) == 2
+    said = [outcome(process) for process in both]
+    assert [status for status, _, _ in said] == [0, 0], said
+    assert sum(out.count(": starts") for _, out, _ in said) == 2
     for name, job in jobs(tmp_path / "outputs" / "sweeps" / "s").items():
         assert same_outcome(job, jobs(undisturbed)[name])
 
@@ -266,8 +266,8 @@ def test_the_same_command_resumes_a_sweep_that_was_stopped(tmp_path, command):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    status, _, err = outcome(process, 60)
+    assert status == 1
     assert "the same command goes on with the sweep" in err
     assert not jobs(sweep)
     status, out, err = command(*long)
