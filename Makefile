@@ -1,12 +1,13 @@
-# Every target makes the environment .venv first, if it is not there yet.
+# Every target first makes the part of the environment .venv that it needs, if it is not there yet.
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help env train test browser engines slurm docs tensorboard clean
+.PHONY: help env extras train test browser engines slurm docs tensorboard clean
 
 help:  ## list the targets
-	@echo "make env           make the environment (.venv); the targets below do it by themselves"
+	@echo "make env           make the environment (.venv) with what training needs; the targets below do it by themselves"
+	@echo "make extras        add all optional packages to it: loggers, launchers, exports, tests, documentation"
 	@echo "make train         train model=vae latent=20; make train ARGS=\"latent=2 beta.weight=4\" passes overrides on"
 	@echo "make test          lint, types, doctests and the test suite"
 	@echo "make engines       sweeps on Slurm, Ray, joblib and submitit, with real jobs, in some minutes"
@@ -16,18 +17,24 @@ help:  ## list the targets
 
 env: .venv/installed
 
-# A file that pip finished, not the folder: an installation that was cut off is made again.
+extras: .venv/installed-extras
+
+# Files that are written when pip has finished, not the folder: an installation that was cut off is made again.
 .venv/installed: pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "error: $(PYTHON) is older than Python 3.10; name a newer one: make PYTHON=python3.11 env"; exit 1; }
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+.venv/installed-extras: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[tools,slurm,ray,search,wandb,mlflow,docs,test]'
 	@touch $@
 
 train: env
 	@$(BIN)/python train.py $(ARGS)
 
-test: env browser
+test: extras browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -46,7 +53,7 @@ browser:
 
 # Sweeps on Slurm, Ray, joblib and submitit, and under kill -9; installs Debian's Slurm where it may. Two files at a
 # time, because many of these tests wait for a cluster.
-engines: env slurm
+engines: extras slurm
 	$(BIN)/python -m pytest -m engine -n 2 --dist loadfile $(ARGS)
 
 slurm:
@@ -59,7 +66,7 @@ slurm:
 	  || echo "no Slurm here, and no way to install it: its tests will be skipped"
 
 # A warning is an error, so that a link or a name that leads nowhere is found.
-docs: env
+docs: extras
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 tensorboard: env
