@@ -22,7 +22,6 @@ from sklearn.datasets import load_sample_images
 from small_models import IMAGE, PIXELS
 
 from vaelab.cli.train import main
-from vaelab.data import mnist
 from vaelab.evaluation import classifier
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -212,4 +211,4 @@ def mnist_root(tmp_path, idx_arrays) -> Path:
 @pytest.fixture
 def offline(monkeypatch) -> None:
     """Downloads fail at once."""
-    monkeypatch.setattr(mnist, "download", lambda *arguments: "no answer")
+    monkeypatch.setattr("vaelab.data.download.download", lambda *arguments: "no answer")

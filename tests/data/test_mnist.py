@@ -150,7 +150,7 @@ def test_the_folder_of_another_set_is_refused(tmp_path, idx_arrays, root):
 
 @pytest.mark.parametrize("kind", [MNIST, FashionMNIST])
 def test_a_missing_file_is_named_and_nothing_is_mixed_with_a_download(tmp_path, idx_arrays, kind, monkeypatch):
-    monkeypatch.setattr("vaelab.data.mnist.download", lambda *arguments: pytest.fail("a download"))
+    monkeypatch.setattr("vaelab.data.download.download", lambda *arguments: pytest.fail("a download"))
     lay_out(tmp_path / kind.dataset / "raw", idx_arrays, FILES)
     (tmp_path / kind.dataset / "raw" / FILES["test_labels"]).unlink()
     images = kind(batch_size=8, eval_batch_size=8, val=10, root=str(tmp_path))

@@ -148,7 +148,9 @@ def test_a_damaged_file_is_not_unpacked(request, kind, fixture, file):
     """Pickles of CIFAR-10 run code: torchvision opens only files with its checksums."""
     root = request.getfixturevalue(fixture)
     (root / file).write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"is damaged .*remove .* to have them downloaded again"):
+    with pytest.raises(
+        InputError, match=r"a file is not the official one.*data\.root.*your own images by data=folder or data=arrays"
+    ):
         opened(kind, root, **({"val": None, "size": 16} if kind is CelebA else {}))
 
 
@@ -163,7 +165,7 @@ def test_a_damaged_list_of_parts(celeba):
     [(CIFAR10, "cifar-10-batches-py/data_batch_1"), (SVHN, "train_32x32.mat"), (CelebA, "celeba/list_eval_partition")],
 )
 def test_a_missing_set_says_why_it_was_not_downloaded(tmp_path, monkeypatch, kind, missing):
-    monkeypatch.setattr("vaelab.data.torchvision_sets.download", lambda *arguments: "no answer")
+    monkeypatch.setattr("vaelab.data.download.download", lambda *arguments: "no answer")
     with pytest.raises(InputError, match=rf"there is no {missing}.*download failed \(no answer\); point data\.root"):
         opened(kind, tmp_path / "empty", **({"val": None, "size": 16} if kind is CelebA else {}))
     assert not (tmp_path / "empty").exists()

@@ -1,5 +1,6 @@
 """Downloads of image sets by torchvision: complete, or without a trace."""
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,9 @@ import torch
 
 from vaelab.checks import folder_name
 from vaelab.errors import InputError
-from vaelab.locks import existing
+from vaelab.locks import exclusive, existing
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_S = 15
 LAST_WORDS = 12  # of torchvision's message, which lists all mirrors before it says what the last one answered
@@ -22,6 +25,37 @@ LAST_WORDS = 12  # of torchvision's message, which lists all mirrors before it s
 def named_root(root: object) -> str | None:
     """The folder that ``data.root``, or else the environment variable ``VAELAB_DATA``, names; None: neither does."""
     return folder_name("data.root", root) or os.environ.get("VAELAB_DATA")
+
+
+def download_missing(
+    root: Path,
+    dataset: str,
+    is_complete: Callable[[], bool],
+    splits: Sequence[str] = (),
+    within: str | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> str | None:
+    """Download an image set that is not complete; the reason why it may still not be, or None where nothing failed.
+
+    One process at a time downloads into ``root``.
+
+    **Arguments**
+        is_complete: says whether the set is there.
+        splits, within: see `download`.
+        check: raises an InputError where a download would not help.
+
+    **Raises**
+        InputError: that of ``check``, or torchvision does not fit the installed torch.
+    """
+    if is_complete():
+        return None
+    with exclusive(root / ".download.lock"):
+        if is_complete():  # another job of a sweep has downloaded it meanwhile
+            return None
+        check()
+        folder = root / (f"{dataset}/raw" if within is None else within)
+        log.info(f"no {dataset} in {folder}: trying torchvision's download")
+        return download(root, dataset, splits, within) or "it lacks files of this set"
 
 
 def download(root: Path, dataset: str, splits: Sequence[str] = (), within: str | None = None) -> str | None:

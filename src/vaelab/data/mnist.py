@@ -11,11 +11,10 @@ from torch import Tensor
 from vaelab.checks import flag, one_of
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import REMEDY, ImageDataModule, Option
-from vaelab.data.download import download, named_root
+from vaelab.data.download import download_missing, named_root
 from vaelab.data.idx import FILES, find_files, find_some, read_idx_set
 from vaelab.data.packaged import read_mnist5k
 from vaelab.errors import InputError
-from vaelab.locks import exclusive
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +72,14 @@ class IDXDataModule(ImageDataModule):
         return found
 
     def fetch(self) -> None:
-        if self.find() is not None:
-            return
-        with exclusive(self.root / ".download.lock"):
-            if self.find() is None:  # no other job of a sweep has downloaded it meanwhile
-                self._check_missing()
-                log.info(f"no {self.dataset} under {self.folder}: trying torchvision's download")
-                failure = download(self.root, self.dataset, [self.split] if self.split else [])
-                self._failure = failure or "it lacks files of this set"
+        failure = download_missing(
+            self.root,
+            self.dataset,
+            lambda: self.find() is not None,
+            [self.split] if self.split else [],
+            check=self._check_missing,
+        )
+        self._failure = failure or self._failure
 
     def read(self) -> ImageSet:
         paths = self.find()

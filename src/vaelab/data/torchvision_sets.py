@@ -1,6 +1,5 @@
 """Colour image sets that torchvision downloads and reads: CIFAR-10, SVHN and CelebA."""
 
-import logging
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +13,11 @@ from torch import Tensor
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import REMEDY, ImageDataModule, Option
 from vaelab.data.decode import ImageFormat
-from vaelab.data.download import download, named_root, torchvision_class
+from vaelab.data.download import download_missing, named_root, torchvision_class
 from vaelab.data.folder_scan import Found, Listing
 from vaelab.data.image_cache import PARTS, VERSION
 from vaelab.data.image_sources import FileImages, ImageFiles
 from vaelab.errors import InputError
-from vaelab.locks import exclusive
-
-log = logging.getLogger(__name__)
 
 Opened = Any  # a data set of torchvision, which carries no types
 
@@ -51,13 +47,8 @@ class Files:
 
     def fetch(self) -> None:
         """Download what is missing; where that fails, ``check`` says why."""
-        if self.is_complete:
-            return
-        with exclusive(self.root / ".download.lock"):
-            if not self.is_complete:  # no other job of a sweep has downloaded it meanwhile
-                log.info(f"no {self.dataset} in {self.root}: trying torchvision's download")
-                failure = download(self.root, self.dataset, self.splits, self.within)
-                self._failure = failure or "it lacks files of this set"
+        failure = download_missing(self.root, self.dataset, lambda: self.is_complete, self.splits, self.within)
+        self._failure = failure or self._failure
 
     def check(self) -> None:
         """Raise an InputError where files are missing."""
@@ -80,8 +71,8 @@ class Files:
             return make(self.root, download=False, **options)
         except RuntimeError as error:
             raise InputError(
-                f"{self.dataset} in {self.root} is damaged (the checksums of its files are not those of torchvision): "
-                f"remove {', '.join(self.names)} to have them downloaded again, or name another folder with data.root"
+                f"{self.dataset} in {self.root}: a file is not the official one, by torchvision's checksum; name "
+                "another folder by data.root, or read your own images by data=folder or data=arrays"
             ) from error
 
 
