@@ -4,7 +4,7 @@ import pytest
 import torch
 from idx_files import small_mnist
 
-from vaelab.data.binarize import draw_binary
+from vaelab.data.binarize import drawer
 
 
 @pytest.mark.parametrize("how", ["none", "threshold", "static", "dynamic"])
@@ -30,7 +30,7 @@ def test_static_is_the_same_in_every_run_and_dynamic_in_none(mnist_root, idx_arr
 
 def test_drawing_keeps_the_mean_and_the_certain_pixels():
     grey = torch.full((20_000, 1), 64, dtype=torch.uint8)
-    drawn = draw_binary(grey, 0).float() / 255
+    drawn = drawer(0)(grey).float() / 255
     assert abs(float(drawn.mean()) - 64 / 255) < 4 * (64 / 255 * 191 / 255 / 20_000) ** 0.5
-    assert not draw_binary(torch.zeros(100, 1, dtype=torch.uint8), 0).any()
-    assert draw_binary(torch.full((100, 1), 255, dtype=torch.uint8), 0).eq(255).all()
+    assert not drawer(0)(torch.zeros(100, 1, dtype=torch.uint8)).any()
+    assert drawer(0)(torch.full((100, 1), 255, dtype=torch.uint8)).eq(255).all()

@@ -15,7 +15,7 @@ from own_images import many, open_folder, write_images
 
 from vaelab.data import mapped
 from vaelab.data.batches import Batches, IndexedImages
-from vaelab.data.binarize import draw_binary, drawer
+from vaelab.data.binarize import drawer
 from vaelab.data.decode import ImageFormat
 from vaelab.data.image_cache import CachedSource, Contents, obtain
 from vaelab.data.mapped import CHUNK_BYTES, convert
@@ -185,15 +185,15 @@ def test_images_in_a_file_are_drawn_into_a_file_and_as_in_memory(tmp_path, binar
             continue
         grey = {"train": data.image_set.train_images[:30], "val": data.image_set.train_images[30:],
                 "test": data.image_set.test_images}[which]  # fmt: skip
-        assert torch.equal(images.images, draw_binary(grey.clone(), part))
+        assert torch.equal(images.images, drawer(part)(grey.clone()))
     assert files(tmp_path / ".vaelab") == sorted(f"{data.source().key}.{ending}" for ending in ("json", "npy"))
 
 
 def test_what_is_drawn_does_not_depend_on_the_chunks(monkeypatch):
     images = torch.randint(0, 256, (50, 1, 5, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    whole = draw_binary(images, 1)
+    whole = drawer(1)(images)
     monkeypatch.setattr("vaelab.data.mapped.CHUNK_BYTES", 75)
-    assert torch.equal(whole, draw_binary(images, 1))
+    assert torch.equal(whole, convert(images, drawer(1), None)[0])
     assert CHUNK_BYTES != 75
     assert convert(images[:0], torch.neg, None)[0].shape == (0, 1, 5, 5)
 

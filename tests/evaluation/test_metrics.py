@@ -10,7 +10,7 @@ from evaluations import QUICK, evaluation, evaluation_of_shapes, read_data
 from lightning import Trainer
 
 from vaelab.evaluation.bounds import bits_per_dimension
-from vaelab.evaluation.metrics import CURVES, METRICS, RANKED, SWEEP_METRICS, TEST_METRICS, markdown_table
+from vaelab.evaluation.metrics import CURVES, METRICS, RANKED, SWEEP_METRICS, TEST_METRICS
 from vaelab.evaluation.suite import PARTS, evaluate
 from vaelab.models.likelihoods import LogisticMixtureLikelihood
 from vaelab.models.networks import MLP
@@ -99,14 +99,6 @@ def test_of_all_levels_alike_bits_per_dimension_are_eight():
 def test_every_list_of_metrics_is_of_the_catalogue():
     assert set(RANKED) | set(SWEEP_METRICS) | set(CURVES) <= set(METRICS)
     assert {METRICS[name].better for name in RANKED} == {"lower", "higher"}
-
-
-def test_the_markdown_table_has_a_row_for_each_metric_and_four_columns():
-    lines = markdown_table(["rate", "nll"]).splitlines()
-    assert lines[0] == "| metric | unit | better | meaning |"
-    assert lines[2] == r"| `rate` | nats |  | KL(q(z\|x) \|\| p(z)) |"
-    assert lines[3].startswith("| `nll` | nats | lower | ")
-    assert len(markdown_table().splitlines()) == 2 + len(TEST_METRICS)
 
 
 def test_the_title_of_an_axis_has_the_unit_and_which_way_is_better():

@@ -4,7 +4,7 @@ The table at the end of a run, `scripts/evaluate.py`, sweeps, plots, TensorBoard
 """
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vaelab.errors import InputError
@@ -193,18 +193,3 @@ def lower_is_better(name: str) -> bool:
     (True, False)
     """
     return CATALOGUE[name].better == "lower"
-
-
-def markdown_table(names: Iterable[str] = TEST_METRICS) -> str:
-    """The metrics ``names`` as a Markdown table, with a line break at its end.
-
-    >>> print(markdown_table(["mse"]), end="")
-    | metric | unit | better | meaning |
-    |---|---|---|---|
-    | `mse` |  | lower | squared error per image, summed over pixels, decoded from the posterior mean |
-    """
-    lines = ["| metric | unit | better | meaning |", "|---|---|---|---|"]
-    for metric in (METRICS[name] for name in names):
-        meaning = metric.meaning.replace("|", r"\|")
-        lines.append(f"| `{metric.name}` | {metric.unit} | {metric.better} | {meaning} |")
-    return "\n".join(lines) + "\n"

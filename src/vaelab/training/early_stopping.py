@@ -64,11 +64,6 @@ class EarlyStopping(LightningEarlyStopping):
         if trainer.global_step >= self.first_step:
             super().on_validation_end(trainer, pl_module)
 
-    @property
-    def has_stopped(self) -> bool:
-        """Whether it ended the training."""
-        return self.wait_count >= self.patience
-
 
 def validations_per_epoch(trainer: Trainer) -> float:
     """How many validations there are in an epoch, on average."""
