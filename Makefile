@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help env extras train test browser engines slurm docs tensorboard clean
+.PHONY: help env extras train test browser engines slurm gpu docs tensorboard clean
 
 help:  ## list the targets
 	@echo "make env           make the environment (.venv) with what training needs; the targets below do it by themselves"
@@ -11,6 +11,7 @@ help:  ## list the targets
 	@echo "make train         train model=vae latent=20; make train ARGS=\"latent=2 beta.weight=4\" passes overrides on"
 	@echo "make test          lint, types, doctests and the test suite"
 	@echo "make engines       sweeps on Slurm, Ray, joblib and submitit, with real jobs, in some minutes"
+	@echo "make gpu           check by real runs what depends on the GPU of this machine, and print a table"
 	@echo "make docs          the documentation with the API reference as a site: docs/_build/html/site.html"
 	@echo "make tensorboard   the curves and plots of every run, in the browser"
 	@echo "make clean         remove the environment (runs stay in outputs/)"
@@ -64,6 +65,9 @@ slurm:
 	  && DEBIAN_FRONTEND=noninteractive $$as_root apt-get -qq install -y --no-install-recommends \
 	    slurm-wlm munge > /dev/null; } \
 	  || echo "no Slurm here, and no way to install it: its tests will be skipped"
+
+gpu: env
+	@$(BIN)/python scripts/gpu.py $(ARGS)
 
 # A warning is an error, so that a link or a name that leads nowhere is found.
 docs: extras
