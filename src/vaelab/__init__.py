@@ -26,7 +26,7 @@ STARTED = time.time()  # files that are older were not written by this process
 # such a file with the plugin's schema, and warns in every process of a sweep that it will stop doing so.
 warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/", category=UserWarning)
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 __all__ = ["Encoding", "FinishedRun", "InputError", "VaelabError", "compose", "load", "models", "sweep", "train"]
 _PLACES = {
     "vaelab.cli.python": ["compose", "sweep", "train"],
