@@ -158,6 +158,7 @@ def parse() -> argparse.Namespace:
     for file in (arguments.folder / f"{name}.{suffix}" for name in NAMES for suffix in FORMATS):
         if file.exists() and not arguments.force:
             raise InputError(f"{file} exists already and was not touched; take another folder, or --force")
+    tools.require("the export", "onnx", "onnxscript", "onnxruntime")
     return arguments
 
 

@@ -16,6 +16,7 @@ from vaelab.errors import InputError, VaelabError, describe_os_error, one_line
 from vaelab.files import replacing
 from vaelab.progress import progress as progress  # for the scripts
 from vaelab.runs.console import log_to_console
+from vaelab.runs.extensions import is_installed
 from vaelab.runs.finished import FinishedRun, load
 from vaelab.runs.inputs import label_tensor
 
@@ -133,7 +134,19 @@ def target(arguments: argparse.Namespace, suffixes: tuple[str, ...]) -> Path:
         raise InputError(f"{path} must end in {', '.join(suffixes)}")
     if path.exists() and not arguments.force:
         raise InputError(f"{path} exists already and was not touched; take another name, or --force")
+    if path.suffix == ".parquet":
+        require(str(path), "pyarrow", instead=f", or take {suffixes[0]}")
     return path
+
+
+def require(what: str, *packages: str, instead: str = "") -> None:
+    """Raise an InputError where ``what`` needs packages that are not installed; ``instead`` ends its line."""
+    missing = [package for package in packages if not is_installed(package)]
+    if missing:
+        raise InputError(
+            f"{what} needs {', '.join(packages)}, and there is no {', '.join(missing)} here: "
+            f"pip install {' '.join(missing)}{instead}"
+        )
 
 
 @contextmanager
