@@ -36,6 +36,7 @@ def test_the_notebook_is_small_and_was_run_from_top_to_bottom():
 
 
 @pytest.mark.filterwarnings("ignore")  # of the kernel and its client
+@pytest.mark.engine
 def test_the_notebook_runs(tmp_path):
     notebook = nbformat.read(NOTEBOOK, 4)
     (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))

@@ -57,6 +57,7 @@ def test_a_run_of_an_old_version_opens_with_its_weights(old_sweep):
     assert module.model.decode(torch.zeros(1, 2)).mean.shape == (1, 1, 28, 28)
 
 
+@pytest.mark.engine
 def test_one_report_reads_old_and_new_runs(old_sweep, command, tmp_path):
     words = json.loads((old_sweep / "latent=2" / RESULTS).read_text())["overrides"]
     words = [word for word in words if not word.startswith(("latent=", "name="))]

@@ -73,6 +73,7 @@ def read_wandb(folder: Path) -> dict[str, list]:
     return found
 
 
+@pytest.mark.engine
 @has_wandb
 def test_weights_and_biases_offline_and_resumed(command, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")

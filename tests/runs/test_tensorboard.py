@@ -88,6 +88,7 @@ def test_the_run_is_a_row_of_hparams_with_its_test_figures(browser, address, fin
     wait_for(browser, "test/elbo", "latent", "bernoulli", f"{test['elbo']:.2f}"[:6])
 
 
+@pytest.mark.engine
 def test_a_sweep_has_its_plots_and_a_row_of_hparams_for_each_job(browser, tmp_path):
     words = ("-m", *SMALL, "epochs=1", "evaluation.parts=[]", "latent=2,3", "optimizer.lr=0.0043", "name=s")
     status, out, err = train(tmp_path, *words)

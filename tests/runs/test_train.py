@@ -355,7 +355,7 @@ def test_beta_and_rate_after_a_resume_are_those_of_their_step(undisturbed):
     ("how", "accelerator"),
     [
         (signal.SIGINT, "cpu"),
-        (signal.SIGTERM, "cpu"),
+        pytest.param(signal.SIGTERM, "cpu", marks=pytest.mark.engine),
         pytest.param(signal.SIGINT, "ddp_cpu", marks=pytest.mark.engine),
         pytest.param(signal.SIGTERM, "ddp_cpu", marks=pytest.mark.engine),
     ],
@@ -402,6 +402,7 @@ def test_a_run_resumes_from_the_directory_of_a_sweeps_job(command, finished, tmp
     assert results(run)["steps"] == 24
 
 
+@pytest.mark.engine
 def test_ctrl_c_ends_a_multirun(tmp_path):
     process = start(tmp_path, "-m", *LONG, "latent=2,3", "hydra.sweep.dir=s", "hydra.sweep.subdir=${latent}")
     deadline = time.monotonic() + 120
@@ -418,6 +419,7 @@ def test_ctrl_c_ends_a_multirun(tmp_path):
     assert not (tmp_path / "s/3").exists()
 
 
+@pytest.mark.engine
 def test_a_closed_output_does_not_stop_a_run(tmp_path):
     process = start(tmp_path, *SMALL, "name=piped")
     process.stdout.readline()
@@ -475,6 +477,7 @@ def test_a_complete_run_resumes_for_more_epochs_and_keeps_its_old_results(comman
 # ---- several processes ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.engine
 def test_two_processes_reach_what_one_does(undisturbed, tmp_path):
     status, out, err = train(tmp_path, *LONG, "accelerator=ddp_cpu", "name=two")
     assert status == 0, out + err
