@@ -63,7 +63,7 @@ def test_own_images_are_scored_by_their_path(finished, script, tmp_path):
         Image.fromarray(data.image_set.test_images[number, 0].numpy()).save(tmp_path / "mine" / f"{number}.png")
     noise = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "mine" / "noise.png")
-    assert script("score", finished, "mine", "own.csv")[0] == 0
+    assert script("score", finished, "--samples", "100", "mine", "own.csv")[0] == 0
     assert script("score", finished, "test.csv")[0] == 0
     own, test = pd.read_csv(tmp_path / "own.csv"), pd.read_csv(tmp_path / "test.csv")
     assert own["path"].tolist() == ["mine/0.png", "mine/1.png", "mine/2.png", "mine/noise.png"]

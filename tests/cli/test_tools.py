@@ -85,7 +85,7 @@ def test_an_evaluation_is_printed_and_kept_and_not_done_twice(tool, copied, monk
 
 
 def test_an_evaluation_prints_what_each_metric_means(tool, copied):
-    _, out = tool("evaluate", copied, *FEW, "likelihood=false", "latents=false", "aggregate=false")
+    _, out = tool("evaluate", copied, "--device", "cpu", *FEW, "likelihood=false", "latents=false", "aggregate=false")
     row = next(line for line in out.splitlines() if "knn_probe" in line)
     assert "test accuracy of a nearest" in row
 

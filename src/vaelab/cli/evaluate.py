@@ -133,7 +133,7 @@ def describe_options() -> str:
 def work() -> None:
     parser = tools.parser(__doc__, epilog=describe_options(), beta=False)
     parser.add_argument("options", nargs="*", metavar="option=value", help="a part or a setting, from the list below")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     own = [word for word in arguments.options if word.startswith("metric=")]
     switches, settings = parse_options([word for word in arguments.options if word not in own])
     wanted = [part for part in PARTS if switches[part]]

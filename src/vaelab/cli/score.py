@@ -56,7 +56,7 @@ def parse() -> argparse.Namespace:
     tools.add_target(parser, SUFFIXES)
     parser.add_argument("--samples", type=int, default=100, help="latent samples per image (default: 100)")
     tools.add_image_options(parser)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     whole("--samples", arguments.samples, 2)
     if not arguments.images and (arguments.invert or arguments.label is not None):
         raise InputError("--invert and --label are for your own images: leave them out, or name images")
