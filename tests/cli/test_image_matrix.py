@@ -8,7 +8,6 @@ import pytest
 import torch
 from compositions import composed, experiment
 
-from vaelab.cli import export
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.evaluation.evaluated_model import Evaluation
@@ -16,6 +15,7 @@ from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import evaluate
 from vaelab.plots import path_plots, sample_plots
 from vaelab.plots.run_plots import RunPlots
+from vaelab.runs import onnx_export as export
 from vaelab.training.module import VAEModule
 
 IMAGES = {

@@ -12,13 +12,13 @@ import torch
 from conftest import SMALL
 from PIL import Image
 
-from vaelab.cli import export as exporting
 from vaelab.evaluation import linear_model, suite
 from vaelab.models.likelihoods import LogisticMixtureLikelihood
 from vaelab.models.networks import ConvNet
 from vaelab.models.posteriors import GaussianPosterior
 from vaelab.models.priors import StandardNormal
 from vaelab.models.vae import LatentVariableModel
+from vaelab.runs import onnx_export as exporting
 from vaelab.runs.load import load_run
 from vaelab.runs.results import add_evaluation, read_results
 
