@@ -51,11 +51,13 @@ def pip(python: str, *words: str) -> None:
 
 
 @pytest.mark.engine
-def test_the_wheel_has_every_module_and_every_configuration(wheel):
+def test_the_wheel_has_every_module_every_configuration_and_the_page(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
     configurations = {f"vaelab/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
-    assert modules | configurations <= names
+    page = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src/vaelab/explore/site").iterdir()}
+    assert modules | configurations | page <= names
+    assert "vaelab/explore/site/index.html" in page
     assert len(configurations) > 80
     assert "vaelab/py.typed" in names
 

@@ -17,7 +17,7 @@ TOLERANCE = 1e-5  # of the outputs; relative where they are larger than 1
 NAMES = {"encoder": (["x", "labels"], ["mean", "std"]), "decoder": (["z", "labels"], ["image"])}  # inputs, outputs
 
 
-def _given(model: Model, labels: Tensor | None) -> Model:
+def given(model: Model, labels: Tensor | None) -> Model:
     return model if labels is None else model.given(labels)
 
 
@@ -40,7 +40,7 @@ class Encoder(nn.Module):
         self.model = _only(model, "posterior")
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        q = _given(self.model, labels).encode(x)
+        q = given(self.model, labels).encode(x)
         return q.mean, q.variance.sqrt()
 
 
@@ -52,7 +52,7 @@ class Decoder(nn.Module):
         self.model = _only(model, "likelihood")
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        return _given(self.model, labels).decode(z).mean
+        return given(self.model, labels).decode(z).mean
 
 
 def example(model: Model, count: int) -> dict[str, tuple[Tensor, ...]]:
