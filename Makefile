@@ -29,7 +29,7 @@ extras: .venv/installed-extras
 	@touch $@
 
 .venv/installed-extras: .venv/installed
-	$(BIN)/python -m pip install --quiet -e '.[tools,slurm,ray,search,wandb,mlflow,docs,test]'
+	$(BIN)/python -m pip install --quiet -e '.[tools,explore,slurm,ray,search,wandb,mlflow,docs,test]'
 	@touch $@
 
 train: env

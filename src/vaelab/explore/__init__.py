@@ -1,1 +1,1 @@
-"""The explorer: a page in the browser that shows a finished run."""
+"""The explorer: pages in the browser that show what finished runs make of images, latents and noise."""

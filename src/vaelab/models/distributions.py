@@ -181,7 +181,8 @@ class Chain(Distribution):
         parts = value.split([rest, first] if self.first_last else [first, rest], -1)
         return (parts[1], parts[0]) if self.first_last else parts
 
-    def _joined(self, first: Tensor, second: Tensor) -> Tensor:
+    def joined(self, first: Tensor, second: Tensor) -> Tensor:
+        """z ``(..., length)`` of the parts a and b."""
         return torch.cat([second, first] if self.first_last else [first, second], -1)
 
     @cached_property
@@ -201,11 +202,11 @@ class Chain(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return self._joined(self.first.mean, self._second_moments[0])
+        return self.joined(self.first.mean, self._second_moments[0])
 
     @property
     def variance(self) -> Tensor:
-        return self._joined(self.first.variance, self._second_moments[1])
+        return self.joined(self.first.variance, self._second_moments[1])
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override] # a mixture on top has none
@@ -213,12 +214,12 @@ class Chain(Distribution):
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         first = self.first.rsample(sample_shape)
-        return self._joined(first, self.second(first).rsample())
+        return self.joined(first, self.second(first).rsample())
 
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         with torch.no_grad():
             first = self.first.sample(sample_shape)
-            return self._joined(first, self.second(first).sample())
+            return self.joined(first, self.second(first).sample())
 
     def log_prob(self, value: Tensor) -> Tensor:
         first, second = self.split(value)

@@ -1,5 +1,7 @@
 """Paths through the latent space: between two latent vectors, along one latent, over a plane. Tensors in and out."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
@@ -8,6 +10,7 @@ from vaelab.errors import InputError
 
 REACH = 2.5  # a traversal goes over the quantiles that -2.5 to 2.5 standard deviations are of a normal distribution
 QUANTILE_SAMPLES = 10_000  # from a prior whose quantiles have no closed form
+PATH_ITERATIONS = 60  # of the search for a shortest path
 
 
 def linear(first: Tensor, last: Tensor, steps: int) -> Tensor:
@@ -84,3 +87,34 @@ def plane(p: Distribution, side: int) -> Tensor:
     at = quantiles(p, (torch.arange(side, device=device) + 0.5) / side)
     columns, rows = at[:, 0].repeat(side), at[:, 1].flip(0).repeat_interleave(side)
     return torch.stack([columns, rows], 1)
+
+
+def shortest(decode: Callable[[Tensor], Tensor], first: Tensor, last: Tensor, steps: int) -> Tensor:
+    """The path between two latent vectors ``(D,)`` along which the decoded images change least: ``(steps, D)``.
+
+    It minimises the energy sum_t ‖g(z_{t+1}) - g(z_t)‖², where g is the decoder, by L-BFGS from the straight line. A
+    minimum is a shortest path under the metric that the decoder pulls back to the latent space, at constant speed.
+
+    **References**
+        Latent Space Oddity: on the Curvature of Deep Generative Models (Arvanitidis et al., 2018).
+        The Riemannian Geometry of Deep Generative Models (Shao et al., 2018), algorithm 1.
+
+    **Arguments**
+        decode: g, latents ``(N, D)`` -> images ``(N, ...)``, with gradients.
+        first, last: the ends, which are kept.
+    """
+    line = linear(first, last, steps)
+    if steps < 3 or torch.equal(first, last):
+        return line
+    inner = line[1:-1].clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([inner], max_iter=PATH_ITERATIONS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        images = decode(torch.cat([first[None], inner, last[None]]))
+        loss = images.diff(dim=0).square().sum()
+        (inner.grad,) = torch.autograd.grad(loss, [inner])
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    return torch.cat([first[None], inner.detach(), last[None]])

@@ -1,6 +1,6 @@
 """What every plot of a run is made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class PlottedRun:
         when: which weights the model has, for titles.
         directory: of the run, which holds metrics.csv; None where there is none.
         projection: how more than two latents are projected onto the plane: pca, tsne or umap.
+        limit: test images whose latents are shown, at most.
     """
 
     evaluated: EvaluatedModel
@@ -48,6 +49,7 @@ class PlottedRun:
     when: str = ""
     directory: Path | None = None
     projection: str = "pca"
+    limit: int = field(default=ENCODED_IMAGES, kw_only=True)
 
     @property
     def model(self) -> Model:
@@ -70,8 +72,8 @@ class PlottedRun:
 
     @cached_property
     def encoded(self) -> EncodedImages:
-        """The posteriors of the first ``ENCODED_IMAGES`` test images, which several plots show."""
-        parts = [self._encode(x, labels) for x, labels in self.evaluated.batches("test", ENCODED_IMAGES)]
+        """The posteriors of the first ``limit`` test images, which several plots show."""
+        parts = [self._encode(x, labels) for x, labels in self.evaluated.batches("test", self.limit)]
         means, stds, kl, labels = (torch.cat(part) for part in zip(*parts, strict=True))
         return EncodedImages(
             means,

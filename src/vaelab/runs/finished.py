@@ -91,6 +91,11 @@ class FinishedRun:
         """The model in evaluation mode. ``model(x)`` is an `Inference`, and ``model.encode(x)`` is q(z|x)."""
         return self.module.model if self._beta is None else self.module.model.at(self._beta)
 
+    @property
+    def beta(self) -> float | None:
+        """The β that ``at`` chose; None where the model is as it was opened."""
+        return self._beta
+
     def at(self, beta: float) -> "FinishedRun":
         """This run with its model at ``beta``, within a multi-rate model's range; `metrics` stay as they are."""
         number("beta", beta, above=True)
