@@ -68,3 +68,23 @@ def test_the_plane_has_its_first_latent_across_and_its_second_upwards():
 def test_a_plane_of_more_latents_is_refused():
     with pytest.raises(ValueError, match="latent=2, this prior has 3"):
         latent_paths.plane(diagonal_normal(torch.zeros(3), torch.ones(3)), 4)
+
+
+def test_the_shortest_path_of_a_linear_decoder_is_the_line():
+    torch.manual_seed(0)
+    weight = torch.randn(3, 20)
+    found = latent_paths.shortest(lambda z: torch.tanh(1e-3 * z @ weight), FIRST, LAST, 6)
+    torch.testing.assert_close(found, latent_paths.linear(FIRST, LAST, 6), atol=1e-3, rtol=0)
+    assert torch.equal(latent_paths.shortest(lambda z: z, FIRST, FIRST, 4), FIRST.expand(4, 3))
+
+
+def test_the_shortest_path_through_polar_coordinates_is_a_straight_line_of_images():
+    def decode(z: torch.Tensor) -> torch.Tensor:
+        return torch.stack([z[:, 0] * z[:, 1].cos(), z[:, 0] * z[:, 1].sin()], 1)
+
+    first, last = torch.tensor([1.0, 0.0]), torch.tensor([2.0, math.pi / 2])
+    images = decode(latent_paths.shortest(decode, first, last, 9))
+    expected = torch.lerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0]), torch.linspace(0, 1, 9)[:, None])
+    torch.testing.assert_close(images, expected, atol=1e-3, rtol=0)
+    line = decode(latent_paths.linear(first, last, 9))
+    assert float((line - expected).abs().max()) > 0.1

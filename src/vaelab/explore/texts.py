@@ -72,7 +72,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "more": ("the other latents", "其余隐变量"),
     "nll": ("−log p(x) by importance sampling", "用重要性采样估计 −log p(x)"),
     "nll_value": ("nll = {value} ± {error} nats, of 1,000 samples", "nll = {value} ± {error} nat，1,000 个样本"),
-    "elbo": ("ELBO (nats)", "ELBO（nat）"),
+    "elbo": ("ELBO (nats)", "证据下界 ELBO（nat）"),
     "rate": ("rate (nats)", "码率（nat）"),
     "distortion": ("distortion (nats)", "失真（nat）"),
     # Move

@@ -112,7 +112,7 @@ def shortest(decode: Callable[[Tensor], Tensor], first: Tensor, last: Tensor, st
     def closure() -> Tensor:
         images = decode(torch.cat([first[None], inner, last[None]]))
         loss = images.diff(dim=0).square().sum()
-        (inner.grad,) = torch.autograd.grad(loss, [inner])
+        inner.grad = torch.autograd.grad(loss, inner)[0].contiguous()
         return loss
 
     with torch.enable_grad():
