@@ -76,7 +76,9 @@ def test_discrete_latents_have_no_map():
         latent_map(explored("model=mixture", "network.hidden=[]"), None)
 
 
-@pytest.mark.parametrize("overrides", [(), ("model=ae",), ("model=cvae", "model.classes=10"), ("model=hvae", "bottom=2")])
+@pytest.mark.parametrize(
+    "overrides", [(), ("model=ae",), ("model=cvae", "model.classes=10"), ("model=hvae", "bottom=2")]
+)
 def test_paths_lead_from_one_image_to_the_other(overrides):
     run = explored(*overrides)
     found = paths(run, 0, 2, None if run.run.classes is None else 3)

@@ -73,7 +73,7 @@ def test_a_plane_of_more_latents_is_refused():
 def test_the_shortest_path_of_a_linear_decoder_is_the_line():
     torch.manual_seed(0)
     weight = torch.randn(3, 20)
-    found = latent_paths.shortest(lambda z: torch.tanh(1e-3 * z @ weight), FIRST, LAST, 6)
+    found = latent_paths.shortest(lambda z: z @ weight, FIRST, LAST, 6)
     torch.testing.assert_close(found, latent_paths.linear(FIRST, LAST, 6), atol=1e-3, rtol=0)
     assert torch.equal(latent_paths.shortest(lambda z: z, FIRST, FIRST, 4), FIRST.expand(4, 3))
 

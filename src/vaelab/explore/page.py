@@ -67,7 +67,7 @@ class Page:
                 select = ui.select(list(tab.shown), value=tab.base.name, on_change=self.choose_run)
                 select.props("dense outlined options-dense").style("min-width: 140px; max-width: 70vw")
                 select.props["aria-label"] = self.text("run")
-                select.mark("run")
+                select.props("data-name=run")
             else:
                 ui.label(tab.base.name)
             self._build_beta()
@@ -86,7 +86,7 @@ class Page:
         with ui.row().classes("items-center gap-2 no-wrap").style("width: 240px"):
             ui.label("β")
             slider = ui.slider(min=low, max=high, step=(high - low) / BETA_STEPS, value=math.log(beta))
-            slider.on_value_change(self.choose_beta).mark("beta")
+            slider.on_value_change(self.choose_beta).props("data-name=beta")
             slider.props["aria-label"] = "beta"
             self.beta_label = ui.label(f"{beta:.2f}").classes("caption")
 
@@ -95,7 +95,7 @@ class Page:
         if classes is None:
             return
         select = ui.select(list(range(classes)), value=self.tab.label, label="y", on_change=self.choose_label)
-        select.props("dense outlined options-dense").style("min-width: 70px").mark("label")
+        select.props("dense outlined options-dense").style("min-width: 70px").props("data-name=label")
         select.props["aria-label"] = self.text("class")
         self.label_select = select
 

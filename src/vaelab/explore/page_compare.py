@@ -27,7 +27,7 @@ class CompareView(View):
 
     def build(self) -> None:
         self.note = ui.label().classes("caption")
-        self.cards = ui.element("div").classes("columns cards").mark("cards")
+        self.cards = ui.element("div").classes("columns cards").props("data-name=cards")
 
     def _runs(self) -> list[ExploredRun]:
         """The open runs whose images have the same shape, the chosen one first at its β."""

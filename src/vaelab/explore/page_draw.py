@@ -44,7 +44,7 @@ class DrawView(View):
             self.canvas = None
             if run.shape[0] == GREY:
                 self.canvas = DrawCanvas(self.text("canvas"), self.drawn)
-                self.canvas.mark("canvas")
+                self.canvas.props("data-name=canvas")
                 ui.button(self.text("clear"), on_click=self.clear).props("flat dense no-caps icon=backspace")
             if run.images is None:
                 ui.label(self.text("no_images")).classes("caption")
@@ -76,11 +76,11 @@ class DrawView(View):
                 self.input, self.output = self._captioned("image"), self._captioned("reconstruction")
             self.samples_caption = ui.label(self.text("samples")).classes("caption")
             self.samples = Picture("wide", self.text("samples"))
-            self.samples.mark("samples")
-            self.values = ui.element("div").classes("w-full").mark("values")
+            self.samples.props("data-name=samples")
+            self.values = ui.element("div").classes("w-full").props("data-name=values")
             with ui.row().classes("items-center gap-3"):
                 self.nll_button = ui.button(self.text("nll"), on_click=self.nll).props("outline dense no-caps")
-                self.nll_value = ui.label().classes("caption").mark("nll")
+                self.nll_value = ui.label().classes("caption").props("data-name=nll")
             self.nll_button.set_visibility(self.tab.base.model.has_bound)
 
     def _captioned(self, name: str) -> Picture:

@@ -43,7 +43,7 @@ class MapView(View):
                     self._build_choice()
                     ui.button(self.text("whole"), on_click=lambda: self.plane.show_all()).props("flat dense no-caps")
                 self.plane = Plane(self.text("map_label"), self.at, self.at, self.drag)
-                self.plane.mark("map")
+                self.plane.props("data-name=map")
                 self._build_legend()
                 self.caption = ui.label().classes("caption")
             with ui.column().classes("gap-3 w-full"):
@@ -72,7 +72,7 @@ class MapView(View):
     def _captioned(self, name: str) -> Picture:
         with ui.column().classes("gap-1"):
             picture = Picture("small", self.text(name))
-            picture.mark(name)
+            picture.props(f"data-name={name}")
             ui.label(self.text(name)).classes("caption")
         return picture
 

@@ -38,7 +38,7 @@ class MoveView(View):
         with ui.element("div").classes("columns two"):
             with box(self.text("decoded")):
                 self.image = Picture("large", self.text("decoded"))
-                self.image.mark("decoded")
+                self.image.props("data-name=decoded")
                 if run.model.has_continuous_latents:
                     self._build_buttons()
             with box(self.text("latents" if run.model.has_continuous_latents else "components")):
@@ -95,7 +95,7 @@ class MoveView(View):
                         on_change=lambda event, latent=latent: self.moved(latent, event),
                     )  # fmt: skip
                     slider.props["aria-label"] = latent_name(latent)
-                    slider.mark(f"slider-{latent}")
+                    slider.props(f"data-name=slider-{latent}")
                     self.sliders[latent] = slider, ui.label(f"{start:.2f}").classes("value")
 
     async def choose_layer(self, event: ValueChangeEventArguments) -> None:

@@ -36,11 +36,11 @@ class SweepView(View):
                     names = {number: plane.name for number, plane in enumerate(planes)}
                     ui.select(names, value=0, on_change=self.choose_plane).props("dense outlined").classes("w-full")
                 self.plane = Plane(self.text("sweep_label"), self.at, self.choose)
-                self.plane.mark("sweep")
+                self.plane.props("data-name=sweep")
                 ui.label(self.text("sweep_note")).classes("caption")
             with ui.column().classes("gap-3 w-full"):
                 with box():
-                    self.title = ui.label().classes("font-semibold").mark("configuration")
+                    self.title = ui.label().classes("font-semibold").props("data-name=configuration")
                     self.values = ui.label().classes("caption")
                     self.pictures = {
                         name: self._captioned(name) for name in ("originals", "reconstructions", "prior_samples")
@@ -53,7 +53,7 @@ class SweepView(View):
     def _captioned(self, name: str) -> Picture:
         ui.label(self.text(name)).classes("caption")
         picture = Picture("wide", self.text(name))
-        picture.mark(name)
+        picture.props(f"data-name={name}")
         return picture
 
     async def choose_plane(self, event: ValueChangeEventArguments) -> None:
@@ -89,7 +89,7 @@ class SweepView(View):
                     min=0, max=len(values) - 1, step=1, value=0,
                     on_change=lambda event, axis=axis: self.slid(axis, event),
                 )  # fmt: skip
-                slider.props("snap markers").mark(f"axis-{axis}")
+                slider.props("snap markers").props(f"data-name=axis-{axis}")
                 slider.props["marker-labels"] = [
                     {"value": number, "label": "none" if value is None else axis_text("", value)[1:]}
                     for number, value in enumerate(values)
