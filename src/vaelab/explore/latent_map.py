@@ -17,6 +17,7 @@ from vaelab.plots.style import latent_name
 PRIOR_POINTS = 300  # samples of a prior that has no contours here
 CONTOURS = (1.0, 2.0, 3.0)  # standard deviations of N(0, I)
 STEPS = 11  # images of a path
+WAYS = ("pixels", "line", "arc", "decoder")
 
 
 @dataclass(frozen=True)
@@ -108,28 +109,32 @@ def _prior(
     return [], (run.prior_latents(PRIOR_POINTS) - origin) @ directions.T
 
 
-def paths(run: ExploredRun, first: int, last: int, label: int | None = None) -> dict[str, Tensor]:
+def paths(
+    run: ExploredRun, first: int, last: int, label: int | None = None, ways: Sequence[str] = WAYS
+) -> dict[str, Tensor]:
     """Images ``(STEPS, C, H, W)`` from one test image to another, by the number of each.
 
     ``pixels`` mixes the images; ``line`` and ``arc`` lead through the latents; ``decoder`` is the path along which the
-    decoded image changes least.
+    decoded image changes least, which takes longest.
     """
     if run.codes is None or run.images is None:
         raise InputError(run.missing)
     start, end = run.codes.means[first].float(), run.codes.means[last].float()
-    shares = torch.linspace(0, 1, STEPS).view(-1, 1, 1, 1)
-    ways = {
-        "line": latent_paths.linear(start, end, STEPS),
-        "arc": latent_paths.spherical(start, end, STEPS),
-        "decoder": shortest(run, start, end, label),
-    }
-    pixels = torch.lerp(run.images[0][first], run.images[0][last], shares)
-    return {"pixels": pixels, **{way: run.decode(z, label) for way, z in ways.items()}}
+    x = run.images[0]
+
+    def image_path(way: str) -> Tensor:
+        if way == "pixels":
+            return torch.lerp(x[first], x[last], torch.linspace(0, 1, STEPS).view(-1, 1, 1, 1))
+        if way == "decoder":
+            return run.decode(shortest(run, start, end, label), label)
+        return run.decode((latent_paths.linear if way == "line" else latent_paths.spherical)(start, end, STEPS), label)
+
+    return {way: image_path(way) for way in ways}
 
 
 def shortest(run: ExploredRun, start: Tensor, end: Tensor, label: int | None = None) -> Tensor:
     """The path ``(STEPS, D)`` along which the decoded image changes least."""
-    model = run.model.given(torch.full((STEPS,), label or 0, device=run.device))
+    model = run.model.given(torch.full((STEPS,), (label or 0) % (run.run.classes or 1), device=run.device))
     with rng.fixed_noise(run.device, rng.PLOTS):
         found = latent_paths.shortest(lambda z: model.decode(z).mean, start.to(run.device), end.to(run.device), STEPS)
     return found.cpu()

@@ -38,6 +38,7 @@ class Page:
         self.views = {view.name: view(self.tab) for view in VIEWS}
         self.built: set[str] = set()
         self.is_setting = False
+        self.label_select: ui.select | None = None
 
     async def build(self) -> None:
         ui.add_css(CSS)
@@ -91,13 +92,19 @@ class Page:
             self.beta_label = ui.label(f"{beta:.2f}").classes("caption")
 
     def _build_label(self) -> None:
-        classes = self.tab.base.run.classes
-        if classes is None:
+        classes = self._classes()
+        self.label_select = None
+        if not classes:
             return
-        select = ui.select(list(range(classes)), value=self.tab.label, label="y", on_change=self.choose_label)
+        select = ui.select(list(range(classes)), value=None, label="y", on_change=self.choose_label)
         select.props("dense outlined options-dense").style("min-width: 70px").props("data-name=label")
         select.props["aria-label"] = self.text("class")
         self.label_select = select
+
+    def _classes(self) -> int:
+        """How many labels there are for the conditional models that are shown; 0 where there is none."""
+        shown = (self.tab.base, *self.tab.shown.values())
+        return max(run.run.classes or 0 for run in shown)
 
     async def choose_run(self, event: ValueChangeEventArguments) -> None:
         run = self.tab.shown.get(event.value)
@@ -138,9 +145,9 @@ class Page:
         """Bring the view that is looked at up to date."""
         for name, panel in self.panels.items():
             panel.set_visibility(name == self.current)
-        if self.tab.label is not None and self.tab.base.run.classes is not None:
+        if self.label_select is not None:
             self.is_setting = True
-            self.label_select.value = self.tab.label
+            self.label_select.value = self.tab.label if self.tab.label < self._classes() else None
             self.is_setting = False
         view, panel = self.views[self.current], self.panels[self.current]
         if self.current not in self.built:
@@ -154,6 +161,6 @@ class Page:
     def _says(self, view: View) -> None:
         """The sentence that explains a view, with a link to the documentation."""
         with ui.element("p").classes("says"):
-            ui.label(self.text(f"{view.name}_says") + " ").style("display: inline")
+            ui.label(view.says + " ").style("display: inline")
             if self.documented:
                 ui.link(self.text("docs"), f"/docs/{view.page}.md", new_tab=True)

@@ -144,7 +144,7 @@ class DrawView(View):
 
     async def _use(self, image: Tensor, label: int | None = None) -> None:
         self.tab.image = image
-        if label is not None and self.tab.run.run.classes is not None:
+        if label is not None:
             self.tab.label = label
         await self.tab.changed()
 

@@ -1,18 +1,22 @@
 """The view Map: the plane of latents with the codes of test images, and paths between two of them."""
 
+from functools import partial
+
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 from torch import Tensor
 
 from vaelab.explore.elements import COLOURS, Picture, Plane, box
-from vaelab.explore.latent_map import LatentMap, latent_map, paths, planes
+from vaelab.explore.latent_map import WAYS, LatentMap, latent_map, paths, planes
 from vaelab.explore.pictures import data_url, sheet_url
 from vaelab.explore.session import ExploredRun
 from vaelab.explore.tab import Tab, View
+from vaelab.explore.worker import compute
 from vaelab.plots.style import latent_name
 
 ENDS = (0, 2)  # the test images of the first path
-WAYS = ("pixels", "line", "arc", "decoder")
+QUICK, SLOW = WAYS[:-1], WAYS[-1:]
+MOST = 3  # runs whose paths are shown
 
 
 class MapView(View):
@@ -23,7 +27,7 @@ class MapView(View):
         super().__init__(tab)
         self.maps = tab.newest(self.show_map)
         self.images = tab.newest(self.show_image)
-        self.paths = tab.newest(self.show_paths)
+        self.asked = 0  # how often paths were asked for
         self.map: LatentMap | None = None
         self.ends = ENDS
 
@@ -127,11 +131,23 @@ class MapView(View):
             await self._refresh_paths()
 
     async def _refresh_paths(self) -> None:
-        runs = [self.tab.run, *self._others()]
+        """Show the paths of all runs; the slow ones come last, and the pointer is followed in between."""
         (first, last), label = self.ends, self.tab.label
         count = 0 if self.tab.run.images is None else len(self.tab.run.images[0])
-        if max(first, last) < count:
-            await self.paths.ask(lambda: [(run, paths(run, first, last, label)) for run in runs])
+        if max(first, last) >= count:
+            return
+        self.asked += 1
+        asked, found = self.asked, [(run, dict[str, Tensor]()) for run in [self.tab.run, *self._others()][:MOST]]
+        for ways in (QUICK, SLOW):
+            for run, images in found:
+                work = partial(paths, run, first, last, label, ways)
+                try:
+                    images |= await compute(work)
+                except Exception as error:
+                    return self.tab.fail(error)
+                if asked != self.asked or self.tab.client.is_deleted:
+                    return
+            self.show_paths(found)
 
     def _others(self) -> list[ExploredRun]:
         """The other runs that can be chosen and have the same test images."""
@@ -150,7 +166,7 @@ class MapView(View):
             for number, (run, images) in enumerate(found):
                 if len(found) > 1:
                     ui.label(run.name).classes("caption")
-                for way in WAYS if not number else WAYS[1:]:
+                for way in images if not number else list(images)[1:]:
                     with ui.element("div").classes("way"):
                         ui.label(self.text(way))
                         Picture(name=f"{run.name}: {self.text(way)}").show(sheet_url(images[way], len(images[way])))

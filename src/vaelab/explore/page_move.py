@@ -32,6 +32,10 @@ class MoveView(View):
         self.upper = False
         self.sliders: dict[int, tuple[ui.slider, ui.label]] = {}
 
+    @property
+    def says(self) -> str:
+        return super().says if self.tab.base.model.has_continuous_latents else self.text("components_says")
+
     def build(self) -> None:
         run = self.tab.base
         self.upper, self.drawn, self.sliders = False, None, {}

@@ -257,10 +257,10 @@ class ExploredRun:
             return self.model.prior_distribution()
 
     def _given(self, label: int | None, count: int) -> Model:
-        return self.model.given(torch.full((count,), label or 0, device=self.device))
+        return self.model.given(torch.full((count,), self._label(label) or 0, device=self.device))
 
     def _label(self, label: int | None) -> int | None:
-        return None if self.run.classes is None else label or 0
+        return None if self.run.classes is None else (label or 0) % self.run.classes
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

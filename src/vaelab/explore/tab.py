@@ -27,7 +27,7 @@ class Tab:
         shown: the runs that can be chosen: those that were named, and those that were opened from a sweep.
         image: what was drawn or chosen ``(C, H, W)``; None where there is none.
         z: the latents ``(D,)`` of the view that moves them.
-        label: for a model that is conditioned on labels; None where it is not.
+        label: of the image, as far as it is known, which a model that is conditioned on labels needs.
         changed: called when the image, the label or β has changed.
         switched: called when the run has changed.
     """
@@ -41,7 +41,7 @@ class Tab:
         self.shown = {name: opened.runs[name] for name in opened.named}
         self.image: Tensor | None = None
         self.z: Tensor = torch.zeros(0)
-        self.label: int | None = None
+        self.label = 0
         self.changed: Callable[[], Awaitable[None]]
         self.switched: Callable[[], Awaitable[None]]
         self.adopt(self.base)
@@ -51,11 +51,11 @@ class Tab:
         self.base = run
         self.shown[run.name] = run
         self.run = run if beta is None else run.at(beta)
-        self.label = None if run.run.classes is None else (self.label or 0) % run.run.classes
         if self.image is None or tuple(self.image.shape) != run.shape:
             self.image = None if run.images is None else run.images[0][0]
-            if run.images is not None and self.label is not None:
-                self.label = int(run.images[1][0])
+            self.label = 0 if run.images is None else int(run.images[1][0])
+        if run.run.classes is not None:
+            self.label %= run.run.classes
         self.z = run.centre.clone()
 
     def newest(self, show: Callable[[T], None]) -> Newest[T]:
@@ -101,6 +101,11 @@ class View:
     def fits(tab: Tab) -> bool:
         """Whether the run has what the view shows."""
         return True
+
+    @property
+    def says(self) -> str:
+        """The sentence that explains it."""
+        return self.text(f"{self.name}_says")
 
     def build(self) -> None:
         """Make the elements, within the view's part of the page."""

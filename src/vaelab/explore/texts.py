@@ -20,6 +20,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Each slider is one latent; the image is the mean of p(x|z) for the vector z of all of them.",
         "每个滑块对应一个隐变量；图像是所有隐变量组成的向量 z 给出的 p(x|z) 的均值。",
     ),
+    "components_says": (
+        "The latent is one of M components m; the image is the mean of p(x|m).",
+        "隐变量是 M 个分量之一 m；图像是 p(x|m) 的均值。",
+    ),
     "map_says": (
         "Each point is the posterior mean E[z|x] of a test image in a plane of the latent space; any point of it "
         "is decoded to the mean of p(x|z).",
