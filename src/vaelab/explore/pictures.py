@@ -58,7 +58,9 @@ def bars(mean: Tensor, std: Tensor | None, kl: Tensor | None, order: Sequence[in
         parts.append(f'<line class="mean" x1="{at:.1f}" x2="{at:.1f}" y1="{y - 7}" y2="{y + 7}"/>')
         if kl is not None:
             parts.append(f'<text class="nats" x="{WIDTH - 2}" y="{y + 4}">{float(kl[latent]):.2f}</text>')
-    return f'<svg class="bars" viewBox="0 0 {WIDTH} {height}" role="img">{"".join(parts)}</svg>'
+    for value in (-round(reach - 0.5), 0, round(reach - 0.5)):
+        parts.append(f'<text class="tick" x="{middle + scale * value:.1f}" y="{height + 11}">{value}</text>')
+    return f'<svg class="bars" viewBox="0 0 {WIDTH} {height + ROW - 4}" role="img">{"".join(parts)}</svg>'
 
 
 def probabilities(mean: Tensor, count: int) -> str:
