@@ -146,6 +146,11 @@ def source(element: WebElement) -> str:
     return element.get_attribute("src") or ""
 
 
+def path_sources(browser: webdriver.Chrome) -> list[str]:
+    """The images of all paths, which are replaced as a whole."""
+    return browser.execute_script('return Array.from(document.querySelectorAll(".way img")).map(image => image.src)')
+
+
 def draw(browser: webdriver.Chrome, *moves: tuple[int, int]) -> None:
     canvas = named(browser, "canvas")
     actions = ActionChains(browser, duration=40).move_to_element_with_offset(canvas, *moves[0]).click_and_hold()
@@ -228,12 +233,11 @@ def test_the_map_decodes_the_point_under_the_pointer_and_shows_paths(browser):
     here = source(decoded)
     ActionChains(browser).move_to_element_with_offset(plane, 150, 100).perform()
     until(browser, lambda: source(decoded) != here)
-    rows = until(browser, lambda: len(visible(browser, ".way img")) == 7 and visible(browser, ".way img"))
-    before = [source(row) for row in rows]
+    rows = until(browser, lambda: len(found := path_sources(browser)) == 7 and found)  # of two runs
     ActionChains(browser, duration=40).move_to_element_with_offset(plane, -150, 60).click_and_hold().move_by_offset(
         260, -100
     ).release().perform()
-    until(browser, lambda: [source(row) for row in visible(browser, ".way img")] != before)
+    until(browser, lambda: len(found := path_sources(browser)) == 7 and all(map(str.__ne__, found, rows)))
     plane.send_keys(Keys.ARROW_LEFT, "+", "0")
 
 
@@ -261,7 +265,8 @@ def test_a_sweep_is_walked_through_and_opened(browser):
     assert source(named(browser, "reconstructions"))
     assert source(named(browser, "prior_samples"))
     next(each for each in visible(browser, "button") if "Open" in each.text).click()
-    until(browser, lambda: "beta.weight=4" in visible(browser, ".top")[0].get_attribute("innerHTML"))
+    until(browser, lambda: "beta.weight=4" in visible(browser, ".top")[0].text)
+    assert named(browser, "canvas")  # the view Draw
 
 
 def test_a_run_that_was_deleted_meanwhile_is_said_in_the_page(finished, opened, tmp_path):

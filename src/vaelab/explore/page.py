@@ -129,15 +129,18 @@ class Page:
         self.current = event.value
         await self.refresh()
 
-    async def switch(self) -> None:
-        """Show another run: every view is built anew when it is looked at."""
+    async def switch(self, view: str = "") -> None:
+        """Show another run, in ``view``: every view is built anew when it is looked at."""
         self.built.clear()
         self._build_top()
         fitting = self._fitting()
         for name, head in self.heads.items():
             head.set_visibility(name in fitting)
-        if self.current not in fitting:
-            self.tabs.value = "draw"
+        wanted = view or self.current
+        if wanted not in fitting:
+            wanted = "draw"
+        if wanted != self.current:
+            self.tabs.value = wanted  # which shows it
             return
         await self.refresh()
 

@@ -1,10 +1,12 @@
 """The view Sweep: the configurations of a sweep in the rate-distortion plane."""
 
+from collections.abc import Mapping
+
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 from torch import Tensor
 
-from vaelab.explore.elements import Picture, Plane, box
+from vaelab.explore.elements import COLOURS, Picture, Plane, box
 from vaelab.explore.pictures import sheet_url
 from vaelab.explore.sweep_plane import Point, SweepPlane, axis_text, preview
 from vaelab.explore.tab import Tab, View
@@ -37,6 +39,7 @@ class SweepView(View):
                     ui.select(names, value=0, on_change=self.choose_plane).props("dense outlined").classes("w-full")
                 self.plane = Plane(self.text("sweep_label"), self.at, self.choose)
                 self.plane.props("data-name=sweep")
+                self.legend = ui.element("div").classes("legend")
                 ui.label(self.text("sweep_note")).classes("caption")
             with ui.column().classes("gap-3 w-full"):
                 with box():
@@ -47,7 +50,7 @@ class SweepView(View):
                     }
                     self.button = ui.button(self.text("open"), on_click=self.open).props("outline dense no-caps")
                 with box(self.text("axes")):
-                    self.axes = ui.column().classes("w-full gap-0")
+                    self.axes = ui.column().classes("w-full gap-0 px-4")
         self._use(planes[0])
 
     def _captioned(self, name: str) -> Picture:
@@ -75,7 +78,15 @@ class SweepView(View):
             axes=[self.text("rate_axis"), self.text("distortion_axis")],
             names=[point.name for point in plane.points],
         )  # fmt: skip
+        self._build_legend(colours)
         self._build_axes()
+
+    def _build_legend(self, colours: Mapping[str, int]) -> None:
+        self.legend.clear()
+        with self.legend:
+            for value, number in colours.items() if len(self.shown.axes) > 1 else ():
+                ui.element("i").style(f"background: {COLOURS[number % len(COLOURS)]}")
+                ui.label(axis_text(next(iter(self.shown.axes)), value))
 
     def _build_axes(self) -> None:
         self.sliders: dict[str, ui.slider] = {}
@@ -150,4 +161,4 @@ class SweepView(View):
             return self.tab.fail(error)
         base = next(each for each in opened.runs.values() if each.run.directory == run.run.directory)
         self.tab.adopt(base, point.beta)
-        await self.tab.switched()
+        await self.tab.switched("draw")

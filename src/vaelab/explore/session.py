@@ -76,8 +76,24 @@ class ExploredRun:
             InputError: the run failed or is not finished, or its files are damaged.
         """
         explored = cls(load(directory, device, folder), name or directory.resolve().name)
-        explored.order  # noqa: B018 (computed now, so that the first view does not wait)
+        explored.prepare()
         return explored
+
+    def prepare(self) -> None:
+        """Compute now what the views are built of: they must not wait, nor draw noise beside the computing thread."""
+        for name in (
+            "shape",
+            "latent",
+            "upper",
+            "images",
+            "codes",
+            "classes_seen",
+            "order",
+            "collapsed",
+            "ranges",
+            "centre",
+        ):
+            getattr(self, name)
 
     def _at(self, beta: float) -> "ExploredRun":
         """This run at ``beta``, for a multi-rate run."""

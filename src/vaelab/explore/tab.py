@@ -29,7 +29,7 @@ class Tab:
         z: the latents ``(D,)`` of the view that moves them.
         label: of the image, as far as it is known, which a model that is conditioned on labels needs.
         changed: called when the image, the label or β has changed.
-        switched: called when the run has changed.
+        switched: called when the run has changed, with the view to show; the present one for "".
     """
 
     def __init__(self, opened: Opened, text: Texts, client: Client) -> None:
@@ -43,7 +43,7 @@ class Tab:
         self.z: Tensor = torch.zeros(0)
         self.label = 0
         self.changed: Callable[[], Awaitable[None]]
-        self.switched: Callable[[], Awaitable[None]]
+        self.switched: Callable[[str], Awaitable[None]]
         self.adopt(self.base)
 
     def adopt(self, run: ExploredRun, beta: float | None = None) -> None:
