@@ -53,6 +53,7 @@ def test_one_latent_is_drawn_against_the_labels():
     torch.testing.assert_close(found.points[:, :1], run.codes.means)
     assert torch.equal(found.points[:, 1].round().long(), found.labels)
     assert found.latents((0.7, 5.0)).tolist() == pytest.approx([0.7])
+    assert found.contours == []
 
 
 def test_other_priors_are_shown_by_their_samples_and_an_autoencoder_has_none():

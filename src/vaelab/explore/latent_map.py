@@ -30,7 +30,7 @@ class LatentMap:
         axes: the names of the two directions.
         origin: ``(D,)``.
         directions: orthonormal ``(2, D)``; the second one is 0 where there is one latent.
-        contours: (x, y, radius) of circles: the standard deviations 1, 2 and 3 of the prior N(0, I) in the plane.
+        contours: (x, y, radius) of circles: the standard deviations 1, 2 and 3 of the prior N(0, I); none in a line.
         prior: samples of another prior ``(M, 2)``; None where there are contours, or no prior.
     """
 
@@ -101,7 +101,7 @@ def _prior(
     run: ExploredRun, origin: Tensor, directions: Tensor
 ) -> tuple[list[tuple[float, float, float]], Tensor | None]:
     """The contours of N(0, I) in the plane, or samples of another prior."""
-    if not run.has_prior:
+    if not run.has_prior or not directions[1].any():
         return [], None
     if run.model.prior.is_standard_normal:
         x, y = (-origin @ directions.T).tolist()

@@ -5,6 +5,7 @@ from nicegui import ui
 from nicegui.events import UploadEventArguments
 from torch import Tensor
 
+from vaelab.data.decode import MODES
 from vaelab.explore import drawing
 from vaelab.explore.elements import DrawCanvas, Picture, box, numbers, picks
 from vaelab.explore.pictures import bars, data_url, probabilities, sheet_url
@@ -40,7 +41,7 @@ class DrawView(View):
 
     def _build_input(self) -> None:
         run = self.tab.base
-        with box(self.text("input")):
+        with box(self.text("input" if run.shape[0] == GREY else "pick")):
             self.canvas = None
             if run.shape[0] == GREY:
                 self.canvas = DrawCanvas(self.text("canvas"), self.drawn)
@@ -50,13 +51,17 @@ class DrawView(View):
                 ui.label(self.text("no_images")).classes("caption")
             else:
                 self._build_picks()
-            with ui.expansion(self.text("file")).classes("w-full"):
-                ui.switch(self.text("invert"), on_change=lambda event: setattr(self, "invert", event.value))
-                upload = ui.upload(
-                    label=self.text("choose_file"), auto_upload=True, max_file_size=drawing.MAX_BYTES,
-                    on_upload=self.uploaded, on_rejected=self.rejected,
-                )  # fmt: skip
-                upload.props('accept="image/*" flat bordered').classes("w-full")
+            if run.shape[0] in MODES:
+                self._build_upload()
+
+    def _build_upload(self) -> None:
+        with ui.expansion(self.text("file")).classes("w-full"):
+            ui.switch(self.text("invert"), on_change=lambda event: setattr(self, "invert", event.value))
+            upload = ui.upload(
+                label=self.text("choose_file"), auto_upload=True, max_file_size=drawing.MAX_BYTES,
+                on_upload=self.uploaded, on_rejected=self.rejected,
+            )  # fmt: skip
+            upload.props('accept="image/*" flat bordered').classes("w-full")
 
     def _build_picks(self) -> None:
         run = self.tab.base

@@ -21,6 +21,7 @@ from vaelab.files import IS_CHECKOUT, PROJECT
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORT = 8137
 DOCS = PROJECT / "docs"
+PATIENCE = 120  # seconds that a page may wait for the computations of others, before it is shown
 GRACE = 1  # seconds that open pages have when the server ends
 
 
@@ -65,7 +66,7 @@ def application(opened: Opened, host: str) -> FastAPI:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK[:2], "[::1]"])
     app.get("/docs/{path:path}")(document)
 
-    @ui.page("/")
+    @ui.page("/", response_timeout=PATIENCE)
     async def page(request: Request, lang: str = "") -> None:
         text = Texts(language_of(request.headers.get("accept-language", ""), lang))
         await Page(opened, text, IS_CHECKOUT).build()

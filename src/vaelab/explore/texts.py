@@ -42,6 +42,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "class": ("class y", "类别 y"),
     # Draw
     "input": ("Draw, or pick an image", "绘制或选择图像"),
+    "pick": ("Pick an image", "选择图像"),
     "canvas": ("Canvas: draw with mouse, finger or pen; Delete clears", "画布：用鼠标、手指或笔绘制；按 Delete 清除"),
     "clear": ("Clear", "清除"),
     "test_images": ("test images", "测试图像"),
