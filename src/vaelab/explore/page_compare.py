@@ -46,7 +46,10 @@ class CompareView(View):
 
     def show(self, found: Found) -> None:
         left_out = len(self.tab.shown) - len(found)
-        self.note.text = self.text("left_out", count=left_out) if left_out > 0 else ""
+        notes = [self.text("left_out", count=left_out)] if left_out > 0 else []
+        if len({run.group for run, _, _ in found}) > 1:
+            notes.append(self.text("other_nats"))
+        self.note.text = " ".join(notes)
         self.cards.clear()
         with self.cards:
             for run, look, shown in found:

@@ -16,7 +16,7 @@ from vaelab.plots.style import latent_name
 
 ENDS = (0, 2)  # the test images of the first path
 QUICK, SLOW = WAYS[:-1], WAYS[-1:]
-MOST = 3  # runs whose paths are shown
+MOST = 2  # runs whose paths are shown
 
 
 class MapView(View):
@@ -150,9 +150,10 @@ class MapView(View):
             self.show_paths(found)
 
     def _others(self) -> list[ExploredRun]:
-        """The other runs that can be chosen and have the same test images."""
+        """The other runs that can be chosen and have the same test images, auto-encoders first."""
         base = self.tab.base
-        return [run for run in self.tab.shown.values() if run is not base and MapView._is_alike(base, run)]
+        alike = [run for run in self.tab.shown.values() if run is not base and MapView._is_alike(base, run)]
+        return sorted(alike, key=lambda run: run.has_prior)
 
     @staticmethod
     def _is_alike(one: ExploredRun, other: ExploredRun) -> bool:

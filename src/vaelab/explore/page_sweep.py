@@ -131,9 +131,20 @@ class SweepView(View):
     async def refresh(self) -> None:
         point, opened = self.shown.points[self.chosen], self.tab.opened
         self._set_sliders(point)
+        self._say(point)
         if point.name in self.kept:
             return self.show(self.kept[point.name])
         await self.previews.ask(lambda: (point, preview(opened.open_point(point))))
+
+    def _say(self, point: Point) -> None:
+        """Name a configuration, whose images may take a second."""
+        self.title.text = point.name
+        self.values.text = self.text(
+            "point", rate=f"{point.rate:.1f}", distortion=f"{point.distortion:.1f}",
+            elbo=f"{-point.rate - point.distortion:.1f}",
+        )  # fmt: skip
+        for picture in self.pictures.values():
+            picture.show("")
 
     def _set_sliders(self, point: Point) -> None:
         self.is_setting = True
@@ -144,11 +155,6 @@ class SweepView(View):
     def show(self, found: Found) -> None:
         point, images = found
         self.kept[point.name] = found
-        self.title.text = point.name
-        self.values.text = self.text(
-            "point", rate=f"{point.rate:.1f}", distortion=f"{point.distortion:.1f}",
-            elbo=f"{-point.rate - point.distortion:.1f}",
-        )  # fmt: skip
         for picture, shown in zip(self.pictures.values(), images or (None, None, None), strict=True):
             picture.show("" if shown is None else sheet_url(shown, ACROSS))
 

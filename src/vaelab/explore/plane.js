@@ -4,8 +4,8 @@ const MARGIN = { left: 46, right: 10, top: 10, bottom: 34 };
 const NEAR = 12; // pixels
 const PAUSE = 40; // milliseconds between two events
 
-function ticks(low, high) {
-  const rough = (high - low) / 5;
+function ticks(low, high, count = 5) {
+  const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= rough);
   const found = [];
@@ -266,7 +266,7 @@ export default {
       context.globalAlpha = 0.25;
       context.setLineDash([4, 4]);
       if (this.isolines) {
-        for (const sum of ticks(xs[0] + ys[0], xs[1] + ys[1])) this.line(context, [[xs[0], sum - xs[0]], [xs[1], sum - xs[1]]]);
+        for (const sum of ticks(xs[0] + ys[0], xs[1] + ys[1], 10)) this.line(context, [[xs[0], sum - xs[0]], [xs[1], sum - xs[1]]]);
       }
       for (const [x, y, radius] of this.circles) {
         const [left, top] = this.toScreen([x, y]);

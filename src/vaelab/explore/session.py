@@ -18,13 +18,14 @@ from vaelab.plots import latent_paths
 from vaelab.plots.path_plots import traversal_values
 from vaelab.plots.plotted_run import EncodedImages, PlottedRun
 from vaelab.runs.finished import FinishedRun, load
-from vaelab.sweeps.jobs import USED
+from vaelab.sweeps.jobs import USED, group_name
 
 CODES = 1_000  # test images whose posteriors are computed when a run is opened
 BOUND_SAMPLES = 32  # latent samples of rate and distortion
 SHOWN_SAMPLES = 8  # of these are shown decoded
 NLL_SAMPLES = 1_000
 REACH = 3.0  # sliders go over the quantiles that -3 to 3 standard deviations are of a normal distribution
+PREPARED = ("shape", "latent", "upper", "images", "classes_seen", "order", "collapsed", "ranges", "centre", "group")
 KEPT_BETAS = 32  # models of a multi-rate run whose codes are kept
 
 
@@ -81,18 +82,7 @@ class ExploredRun:
 
     def prepare(self) -> None:
         """Compute now what the views are built of: they must not wait, nor draw noise beside the computing thread."""
-        for name in (
-            "shape",
-            "latent",
-            "upper",
-            "images",
-            "codes",
-            "classes_seen",
-            "order",
-            "collapsed",
-            "ranges",
-            "centre",
-        ):
+        for name in PREPARED:
             getattr(self, name)
 
     def _at(self, beta: float) -> "ExploredRun":
@@ -200,6 +190,11 @@ class ExploredRun:
         """Whether each latent has a KL term below ``USED`` nats on average; all False where it has none of its own."""
         kl = None if self.codes is None else self.codes.kl
         return [False] * self.latent if kl is None else (kl < USED).tolist()
+
+    @cached_property
+    def group(self) -> str:
+        """Only runs of the same group have nats with the same zero."""
+        return group_name(self.run.results) if self._base is None else self._base.group
 
     @cached_property
     def ranges(self) -> Tensor:

@@ -121,6 +121,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "decoder": ("decoder", "解码器"),
     # Compare
     "left_out": ("{count} open runs have images of another shape.", "{count} 个已打开的运行图像尺寸不同。"),
+    "other_nats": (
+        "These runs differ in likelihood or data, so their nats have different zeros: compare images, not nats.",
+        "这些运行的似然或数据不同，nat 的零点不同：请比较图像，不要比较 nat。",
+    ),
     "prior_samples": ("samples of the prior", "先验样本"),
     "used": ("latents in use", "使用中的隐变量"),
     # Sweep
