@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from vaelab.cli import export, tools
+from vaelab.cli import explore, export, tools
 from vaelab.errors import InputError
 
 
@@ -28,3 +28,9 @@ def test_the_export_needs_onnx(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["export.py", "run", str(tmp_path / "exported")])
     with pytest.raises(InputError, match=r"the export needs .*: pip install onnx onnxscript onnxruntime$"):
         export.parse()
+
+
+def test_the_explorer_needs_nicegui(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["explore.py", "run", "--port", "0"])
+    with pytest.raises(InputError, match=r"the explorer needs nicegui, .*: pip install nicegui, or .*\.\[explore\]'$"):
+        explore.work()

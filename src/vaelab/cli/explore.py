@@ -8,16 +8,13 @@ through a sweep. Only this machine can open the page, unless --host says otherwi
 """
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 
 from vaelab import hardware
 from vaelab.cli import tools
 from vaelab.cli.messages import say
-from vaelab.errors import InputError
 
-HOST, PORT = "127.0.0.1", 8137
-MISSING = "the explorer needs the package nicegui: pip install -e '.[explore]', or pip install nicegui"
+HOST, PORT = "127.0.0.1", 8137  # a port that no common service has
 
 
 def parse() -> argparse.Namespace:
@@ -33,8 +30,7 @@ def parse() -> argparse.Namespace:
 
 def work() -> None:
     arguments = parse()
-    if find_spec("nicegui") is None:
-        raise InputError(MISSING)
+    tools.require("the explorer", "nicegui", instead=", or in a checkout pip install -e '.[explore]'")
     from vaelab.explore.opened import Opened
     from vaelab.explore.server import listen, serve
 

@@ -63,7 +63,8 @@ class Opened:
             InputError: it was deleted meanwhile.
         """
         run = next((run for run in self.runs.values() if run.run.directory == point.directory), None)
-        run = run or self._open(point.directory, point.name)
+        if run is None:  # a multi-rate run is many points
+            run = self._open(point.directory, point.name if point.beta is None else "")
         return run if point.beta is None else run.at(point.beta)
 
     def _open(self, directory: Path, name: str = "") -> ExploredRun:

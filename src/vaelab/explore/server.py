@@ -19,7 +19,6 @@ from vaelab.explore.texts import Texts, language_of
 from vaelab.files import IS_CHECKOUT, PROJECT
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-PORT = 8137
 DOCS = PROJECT / "docs"
 PATIENCE = 120  # seconds that a page may wait for the computations of others, before it is shown
 GRACE = 1  # seconds that open pages have when the server ends

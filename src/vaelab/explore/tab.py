@@ -16,7 +16,6 @@ from vaelab.explore.texts import Texts
 from vaelab.explore.worker import Newest, T
 
 log = logging.getLogger(__name__)
-FIRST_BETA = 1.0
 
 
 class Tab:
