@@ -55,9 +55,13 @@ def test_the_wheel_has_every_module_every_configuration_and_the_page(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
     configurations = {f"vaelab/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
-    page = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src/vaelab/explore/site").iterdir()}
+    page = {
+        path.relative_to(ROOT / "src").as_posix()
+        for path in (ROOT / "src/vaelab/explore").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert modules | configurations | page <= names
-    assert "vaelab/explore/site/index.html" in page
+    assert {"vaelab/explore/site/index.html", "vaelab/explore/plane.js", "vaelab/explore/page.css"} <= page
     assert len(configurations) > 80
     assert "vaelab/py.typed" in names
 

@@ -104,6 +104,9 @@ def test_files_that_are_no_images_or_too_large_get_one_line(monkeypatch):
     monkeypatch.setattr(drawing, "MAX_PIXELS", 80)
     with pytest.raises(InputError, match="9 x 9 pixels, and at most 80"):
         drawing.from_file(png(Image.new("L", (9, 9))), "mine.png", MNIST)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)  # Pillow refuses what has more than twice as many
+    with pytest.raises(InputError, match="has more than 80 pixels: make it smaller"):
+        drawing.from_file(png(Image.new("L", (9, 9))), "mine.png", MNIST)
     monkeypatch.setattr(drawing, "MAX_BYTES", 10)
     with pytest.raises(InputError, match="make it smaller"):
         drawing.from_file(bytes(11), "mine.png", MNIST)

@@ -126,6 +126,8 @@ def from_file(content: bytes, name: str, shape: Sequence[int], invert: bool = Fa
             pixels = form.resized(upright(opened, form.mode, form.background))
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels: make it smaller") from error
     except DAMAGE as error:
         raise InputError(f"{name} is no image, or a damaged one") from error
     made = torch.from_numpy(pixels.copy())

@@ -25,20 +25,17 @@ export default {
     circles: { type: Array, default: () => [] }, // [x, y, radius]
     shadows: { type: Array, default: () => [] }, // [x, y]
     curves: { type: Array, default: () => [] }, // lists of numbers of points
-    isolines: { type: Boolean, default: false }, // of x + y
-    equal: { type: Boolean, default: false }, // one scale for both axes
-    drags: { type: Boolean, default: false },
+    isolines: Boolean, // of x + y
+    equal: Boolean, // one scale for both axes
+    drags: Boolean,
     axes: { type: Array, default: () => ["", ""] },
     names: { type: Array, default: () => [] },
     chosen: { type: Number, default: -1 },
   },
   mounted() {
-    this.cursor = null;
-    this.dragged = null;
-    this.pressed = null;
+    this.cursor = this.dragged = this.pressed = this.timer = null;
     this.fingers = new Map();
     this.sent = 0;
-    this.timer = null;
     this.fit();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.$refs.canvas);
@@ -51,53 +48,40 @@ export default {
     this.scheme.removeEventListener("change", this.repaint);
   },
   watch: {
-    points() {
-      this.dragged = null;
-      this.cursor = null;
+    points(now, before) {
+      if (JSON.stringify(now) === JSON.stringify(before)) return; // another property was set
+      this.dragged = this.cursor = null;
       this.fit();
       this.draw();
     },
-    chosen() {
-      this.draw();
-    },
+    chosen: "draw",
   },
   methods: {
     fit() {
-      const xs = this.points.map((point) => point[0]);
-      const ys = this.points.map((point) => point[1]);
-      const range = (values) => {
-        const low = Math.min(...values);
-        const high = Math.max(...values);
+      const range = (axis) => {
+        const values = this.points.map((point) => point[axis]);
+        const [low, high] = [Math.min(...values), Math.max(...values)];
         const margin = 0.08 * (high - low) || 1;
         return [low - margin, high + margin];
       };
-      this.x = range(xs);
-      this.y = range(ys);
-      this.fitted = [this.x, this.y];
+      this.fitted = [range(0), range(1)];
+      [this.x, this.y] = this.fitted;
     },
     resize() {
-      const canvas = this.$refs.canvas;
-      const dense = window.devicePixelRatio || 1;
-      canvas.width = Math.round(canvas.clientWidth * dense);
-      canvas.height = Math.round(canvas.clientHeight * dense);
+      const [canvas, dense] = [this.$refs.canvas, window.devicePixelRatio || 1];
+      [canvas.width, canvas.height] = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.round(side * dense));
       this.draw();
     },
     box() {
-      const canvas = this.$refs.canvas;
-      return {
-        left: MARGIN.left, top: MARGIN.top,
-        width: canvas.clientWidth - MARGIN.left - MARGIN.right,
-        height: canvas.clientHeight - MARGIN.top - MARGIN.bottom,
-      };
+      const { clientWidth, clientHeight } = this.$refs.canvas;
+      const { left, right, top, bottom } = MARGIN;
+      return { left, top, width: clientWidth - left - right, height: clientHeight - top - bottom };
     },
     ranges() {
       if (!this.equal) return [this.x, this.y];
       const box = this.box();
       const perPixel = Math.max((this.x[1] - this.x[0]) / box.width, (this.y[1] - this.y[0]) / box.height);
-      const around = ([low, high], size) => {
-        const middle = (low + high) / 2;
-        return [middle - (perPixel * size) / 2, middle + (perPixel * size) / 2];
-      };
+      const around = ([low, high], size) => [-1, 1].map((side) => (low + high + side * perPixel * size) / 2);
       return [around(this.x, box.width), around(this.y, box.height)];
     },
     toScreen([x, y]) {
@@ -116,8 +100,7 @@ export default {
     },
     nearest(at, limit) {
       const [left, top] = this.toScreen(at);
-      let best = -1;
-      let least = limit ** 2;
+      let [best, least] = [-1, limit ** 2];
       this.points.forEach((point, index) => {
         const [x, y] = this.toScreen(point);
         const distance = (x - left) ** 2 + (y - top) ** 2;
@@ -138,22 +121,20 @@ export default {
       if (this.fingers.size > 1) return this.pinch(event);
       if (this.pressed && this.pressed.pans) return this.pan(event);
       this.cursor = this.place(event);
-      if (this.pressed && this.drags && this.isMoved(event)) this.dragged = [this.pressed.at, this.cursor];
+      if (this.pressed && this.drags && this.isMoved(event, this.pressed)) this.dragged = [this.pressed.at, this.cursor];
       this.draw();
       this.throttled("at", this.describe(this.cursor));
     },
-    isMoved(event) {
-      const [x, y] = this.pressed.screen;
+    isMoved(event, pressed) {
+      const [x, y] = pressed.screen;
       return Math.hypot(event.clientX - x, event.clientY - y) > 6;
     },
     up(event) {
-      this.fingers.delete(event.pointerId);
       const pressed = this.pressed;
-      this.pressed = null;
+      this.cancel(event);
       if (!pressed || pressed.pans) return;
       const at = this.place(event);
-      const [x, y] = pressed.screen;
-      if (Math.hypot(event.clientX - x, event.clientY - y) <= 6) this.$emit("choose", this.describe(at));
+      if (!this.isMoved(event, pressed)) this.$emit("choose", this.describe(at));
       else if (this.drags) this.$emit("drag", { x0: pressed.at[0], y0: pressed.at[1], x1: at[0], y1: at[1] });
     },
     cancel(event) {
@@ -161,17 +142,15 @@ export default {
       this.pressed = null;
     },
     pan(event) {
-      const [left, top] = [event.movementX, event.movementY];
-      const [from, to] = [this.fromScreen(0, 0), this.fromScreen(left, top)];
+      const [from, to] = [this.fromScreen(0, 0), this.fromScreen(event.movementX, event.movementY)];
       this.x = this.x.map((value) => value - (to[0] - from[0]));
       this.y = this.y.map((value) => value - (to[1] - from[1]));
       this.draw();
     },
     pinch(event) {
-      const others = [...this.fingers].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
-      const before = this.fingers.get(event.pointerId);
-      const now = [event.clientX, event.clientY];
-      const apart = (at) => Math.hypot(at[0] - others[0][0], at[1] - others[0][1]);
+      const [, [x, y]] = [...this.fingers].find(([id]) => id !== event.pointerId);
+      const [before, now] = [this.fingers.get(event.pointerId), [event.clientX, event.clientY]];
+      const apart = (at) => Math.hypot(at[0] - x, at[1] - y);
       this.fingers.set(event.pointerId, now);
       this.zoom(this.place(event), apart(before) / Math.max(1, apart(now)));
     },
@@ -179,9 +158,8 @@ export default {
       this.zoom(this.place(event), Math.exp(0.0015 * Math.max(-200, Math.min(200, event.deltaY))));
     },
     zoom(at, factor) {
-      const around = (range, middle) => range.map((value) => middle + factor * (value - middle));
-      this.x = around(this.x, at[0]);
-      this.y = around(this.y, at[1]);
+      this.x = this.x.map((value) => at[0] + factor * (value - at[0]));
+      this.y = this.y.map((value) => at[1] + factor * (value - at[1]));
       this.draw();
     },
     reset() {
@@ -237,19 +215,13 @@ export default {
       const [xs, ys] = this.ranges();
       context.font = "11px sans-serif";
       context.fillStyle = context.strokeStyle = ink;
-      context.lineWidth = 1;
-      context.textAlign = "center";
-      context.globalAlpha = 0.7;
+      [context.lineWidth, context.textAlign, context.globalAlpha] = [1, "center", 0.7];
       for (const value of ticks(...xs)) {
-        const [left] = this.toScreen([value, ys[0]]);
-        context.fillText(value, left, box.top + box.height + 13);
+        context.fillText(value, this.toScreen([value, ys[0]])[0], box.top + box.height + 13);
       }
       context.fillText(this.axes[0], box.left + box.width / 2, box.top + box.height + 28);
       context.textAlign = "right";
-      for (const value of ticks(...ys)) {
-        const [, top] = this.toScreen([xs[0], value]);
-        context.fillText(value, box.left - 5, top + 4);
-      }
+      for (const value of ticks(...ys)) context.fillText(value, box.left - 5, this.toScreen([xs[0], value])[1] + 4);
       context.save();
       context.translate(11, box.top + box.height / 2);
       context.rotate(-Math.PI / 2);
@@ -262,16 +234,14 @@ export default {
     },
     drawBackground(context, ink) {
       const [xs, ys] = this.ranges();
-      context.strokeStyle = context.fillStyle = ink;
-      context.globalAlpha = 0.25;
+      [context.strokeStyle, context.fillStyle, context.globalAlpha] = [ink, ink, 0.25];
       context.setLineDash([4, 4]);
       if (this.isolines) {
         for (const sum of ticks(xs[0] + ys[0], xs[1] + ys[1], 10)) this.line(context, [[xs[0], sum - xs[0]], [xs[1], sum - xs[1]]]);
       }
       for (const [x, y, radius] of this.circles) {
         const [left, top] = this.toScreen([x, y]);
-        const [right] = this.toScreen([x + radius, y]);
-        const [, up] = this.toScreen([x, y + radius]);
+        const [right, up] = this.toScreen([x + radius, y + radius]);
         context.beginPath();
         context.ellipse(left, top, right - left, top - up, 0, 0, 2 * Math.PI);
         context.stroke();
@@ -292,18 +262,13 @@ export default {
         this.dot(context, point, this.radius);
       });
       context.globalAlpha = 1;
-      const point = this.points[this.chosen];
-      if (!point) return;
       context.strokeStyle = ink;
       context.lineWidth = 2;
-      const [left, top] = this.toScreen(point);
-      context.beginPath();
-      context.arc(left, top, this.radius + 4, 0, 2 * Math.PI);
-      context.stroke();
+      const point = this.points[this.chosen];
+      if (point) this.dot(context, point, this.radius + 4, "stroke");
     },
     drawPointer(context, ink) {
-      context.strokeStyle = context.fillStyle = ink;
-      context.lineWidth = 2;
+      [context.strokeStyle, context.fillStyle, context.lineWidth] = [ink, ink, 2];
       if (this.dragged) {
         this.line(context, this.dragged);
         for (const end of this.dragged) this.dot(context, end, 4);
@@ -311,9 +276,7 @@ export default {
       if (!this.cursor) return;
       const [left, top] = this.toScreen(this.cursor);
       context.lineWidth = 1;
-      context.beginPath();
-      context.arc(left, top, 6, 0, 2 * Math.PI);
-      context.stroke();
+      this.dot(context, this.cursor, 6, "stroke");
       const name = this.names[this.nearest(this.cursor, NEAR + this.radius)];
       if (!name) return;
       context.font = "12px sans-serif";
@@ -326,11 +289,10 @@ export default {
       points.forEach((point, index) => context[index ? "lineTo" : "moveTo"](...this.toScreen(point)));
       context.stroke();
     },
-    dot(context, point, radius) {
-      const [left, top] = this.toScreen(point);
+    dot(context, point, radius, paint = "fill") {
       context.beginPath();
-      context.arc(left, top, radius, 0, 2 * Math.PI);
-      context.fill();
+      context.arc(...this.toScreen(point), radius, 0, 2 * Math.PI);
+      context[paint]();
     },
   },
 };
