@@ -46,6 +46,10 @@ def answers(tmp_path):
             "bare --port 0 --host nowhere.invalid": ("is no address of this machine", "leave it out"),
             "bare --port 0": ("bare holds no run", "outputs/runs/two"),
             "missing --port 0": ("missing: there is no such directory",),
+            "bare --beta 2": ("--beta is for --static",),
+            "bare --force": ("--force is for --static",),
+            "bare bare --static page": ("the page of one run, and 2 were named",),
+            "bare --static bare/page": ("bare has no results.json",),
             "bare --port 0 --device tpu": ("--device must be", "cpu"),
         }
 
