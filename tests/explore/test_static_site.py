@@ -149,7 +149,7 @@ def few(*overrides: str) -> tuple[torch.nn.Module, torch.nn.Module, dict]:
 COMPOSITIONS = [
     ("model=ae",),
     pytest.param(("model=noisy_ae",), marks=pytest.mark.engine),
-    pytest.param(("model=pca",), marks=pytest.mark.engine),
+    pytest.param(("model=pca", "network=linear", "network.hidden=[]"), marks=pytest.mark.engine),
     pytest.param(("model=multirate",), marks=pytest.mark.engine),
     pytest.param(("prior=vamp", "prior.components=4", "likelihood=gaussian"), marks=pytest.mark.engine),
     pytest.param(("prior=flow", "likelihood=continuous_bernoulli"), marks=pytest.mark.engine),

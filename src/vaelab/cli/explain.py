@@ -165,14 +165,17 @@ def _lacking(option: str, value: str, group: str, members: list[str], command: C
 
 
 def _selecting(group: str, command: CommandLine, composed: Composed) -> str | None:
-    """The choice, such as ``model=multirate``, that selects the member of ``group``; None: the user or config.yaml."""
-    if any(override.key_or_group == group for override in command.overrides):
+    """The typed choice, such as ``model=multirate``, that selects the member of ``group``; None: none does."""
+    typed_groups = {override.key_or_group for override in command.overrides}
+    if group in typed_groups:
         return None
     chosen = composed.choices.get(group)
     selecting = (
         f"{other}={member}"
         for other, member in composed.choices.items()
-        if chosen is not None and command.members.selected(other, str(member)).get(group) == chosen
+        if chosen is not None
+        and other in typed_groups
+        and command.members.selected(other, str(member)).get(group) == chosen
     )
     return next(selecting, None)
 
