@@ -73,13 +73,14 @@ class FinishedRun:
     **Attributes**
         directory: where its files are.
         module: the LightningModule.
+        beta: the β that ``at`` chose; None where the model is as it was opened.
     """
 
     def __init__(self, directory: Path, module: VAEModule, data: ImageDataModule, beta: float | None = None) -> None:
         self.directory = directory
         self.module = module
         self._data = data
-        self._beta = beta
+        self.beta = beta
 
     def __repr__(self) -> str:
         bound = "elbo" if "elbo" in self.metrics else "distortion"
@@ -89,12 +90,7 @@ class FinishedRun:
     @property
     def model(self) -> Model:
         """The model in evaluation mode. ``model(x)`` is an `Inference`, and ``model.encode(x)`` is q(z|x)."""
-        return self.module.model if self._beta is None else self.module.model.at(self._beta)
-
-    @property
-    def beta(self) -> float | None:
-        """The β that ``at`` chose; None where the model is as it was opened."""
-        return self._beta
+        return self.module.model if self.beta is None else self.module.model.at(self.beta)
 
     def at(self, beta: float) -> "FinishedRun":
         """This run with its model at ``beta``, within a multi-rate model's range; `metrics` stay as they are."""
