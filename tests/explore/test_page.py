@@ -1,28 +1,23 @@
 """The page itself in a browser: draw, move, map, compare, a sweep, two languages, a phone, and what goes wrong."""
 
 import json
-import os
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from browser import chromium
-from conftest import ROOT, SMALL, train_here
+from conftest import SMALL, train_here
+from explorer_page import draw, named, serving, show, source, turn, until, visible
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 
 from vaelab.runs.results import RESULTS
 
@@ -40,31 +35,6 @@ FOREIGN = """
 return performance.getEntriesByType("resource").map(entry => entry.name).filter(
   name => !name.startsWith(location.origin) && !name.startsWith("data:") && !name.startsWith("blob:"));
 """
-
-
-@contextmanager
-def serving(folder: Path, *directories: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """The address of the explorer of ``directories``, and its process; it must end without a traceback."""
-    log = folder / "log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts" / "explore.py"), *map(str, directories), "--port", "0"],
-            cwd=folder, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "VAELAB_DATA": ""},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
-    until = time.monotonic() + 180
-    while "Ctrl-C" not in log.read_text():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < until, log.read_text()
-        time.sleep(0.3)
-    try:
-        yield log.read_text().split()[0], process
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-    finally:
-        process.kill()
-    assert "Traceback" not in log.read_text(), log.read_text()
-    assert len(log.read_text().splitlines()) == 1, log.read_text()
 
 
 def as_sweep(run: Path, folder: Path) -> Path:
@@ -114,49 +84,9 @@ def browser(opened, address):
     assert opened.execute_script(FOREIGN) == []
 
 
-def show(browser: webdriver.Chrome, address: str) -> None:
-    browser.get(address)
-    until(browser, lambda: visible(browser, ".q-tab"))
-
-
-def until(browser: webdriver.Chrome, is_so, timeout_s: float = 40):
-    """The first true value of ``is_so``."""
-    end = time.monotonic() + timeout_s
-    while not (found := is_so()):
-        if time.monotonic() > end:
-            pytest.fail(f"it did not happen within {timeout_s:.0f} s; the page:\n{browser.page_source[-3000:]}")
-        time.sleep(0.1)
-    return found
-
-
-def visible(browser: webdriver.Chrome, css: str) -> list[WebElement]:
-    return [element for element in browser.find_elements(By.CSS_SELECTOR, css) if element.is_displayed()]
-
-
-def named(browser: webdriver.Chrome, name: str) -> WebElement:
-    return until(browser, lambda: visible(browser, f'[data-name="{name}"]'))[0]
-
-
-def turn(browser: webdriver.Chrome, number: int) -> None:
-    """Show the view with this number: draw, move, map, compare, sweep."""
-    browser.find_elements(By.CSS_SELECTOR, ".q-tab")[number].click()
-
-
-def source(element: WebElement) -> str:
-    return element.get_attribute("src") or ""
-
-
 def path_sources(browser: webdriver.Chrome) -> list[str]:
     """The images of all paths, which are replaced as a whole."""
     return browser.execute_script('return Array.from(document.querySelectorAll(".way img")).map(image => image.src)')
-
-
-def draw(browser: webdriver.Chrome, *moves: tuple[int, int]) -> None:
-    canvas = named(browser, "canvas")
-    actions = ActionChains(browser, duration=40).move_to_element_with_offset(canvas, *moves[0]).click_and_hold()
-    for right, down in moves[1:]:
-        actions = actions.move_by_offset(right, down)
-    actions.release().perform()
 
 
 def test_a_drawing_is_encoded_and_decoded_while_it_grows(browser):
@@ -265,6 +195,19 @@ def test_a_sweep_is_walked_through_and_opened(browser):
     assert source(named(browser, "reconstructions"))
     assert source(named(browser, "prior_samples"))
     next(each for each in visible(browser, "button") if "Open" in each.text).click()
+    until(browser, lambda: "beta.weight=4" in visible(browser, ".top")[0].text)
+    assert named(browser, "canvas")  # the view Draw
+
+
+def test_a_click_on_a_configuration_opens_it(browser):
+    turn(browser, 4)
+    plane = named(browser, "sweep")
+    until(browser, lambda: "beta.weight=1" in named(browser, "configuration").text)
+    # The configuration with the smaller rate is at the upper left; the page leaves 8 % of the range around all.
+    width, height = plane.size["width"] - 46 - 10, plane.size["height"] - 10 - 34
+    left, top = 46 + width * 0.08 / 1.16, 10 + height * 0.08 / 1.16
+    corner = round(left - plane.size["width"] / 2), round(top - plane.size["height"] / 2)
+    ActionChains(browser).move_to_element_with_offset(plane, *corner).click().perform()
     until(browser, lambda: "beta.weight=4" in visible(browser, ".top")[0].text)
     assert named(browser, "canvas")  # the view Draw
 
