@@ -338,6 +338,7 @@ MEMBERS = [
     row("model=multirate loss=capacity", "takes no beta per image", instead="loss=elbo"),
     row("model=multirate loss=reconstruction", "takes no beta per image", instead="loss=elbo"),
     row("model=multirate beta.low=2", "must enclose 1", "got 2 and 4"),
+    row("model=multirate model.rank=-1", "model.rank must be a whole number of at least 0", "got -1"),
     row("model=multirate beta.margin=0.5", "beta.margin must be at least 1", "0.5"),
     row("model=multirate evaluation.betas=3", "evaluation.betas must be a list of numbers", "got 3"),
     row("model=multirate evaluation.betas=[0.5,9]", "each of evaluation.betas must be from 0.25 to 4", "got 9"),

@@ -36,12 +36,12 @@ def pieces(network: str) -> tuple[GaussianPosterior, BernoulliLikelihood, Standa
     return GaussianPosterior(chosen, LATENT), BernoulliLikelihood(chosen, LATENT), StandardNormal(LATENT)
 
 
-def model_of(network: str = "mlp") -> MultirateModel:
+def model_of(network: str = "mlp", rank: int = 2) -> MultirateModel:
     """A model whose gates respond to β, each in another way."""
-    model = MultirateModel(*pieces(network))
+    model = MultirateModel(*pieces(network), rank=rank)
     generator = torch.Generator().manual_seed(1)
     for name, parameter in model.named_parameters():
-        if name.endswith(("slope", "offset", "shift")):
+        if name.endswith(("slope", "offset", "shift", "up.weight")):
             parameter.data = torch.randn(parameter.shape, generator=generator)
     return model
 
@@ -52,14 +52,17 @@ def scaled(layer: nn.Module, gated: GatedLayer, t: float) -> None:
     factor = (1 - torch.sigmoid(u)).sqrt() if gated.gate.is_decoder else torch.sigmoid(u)
     outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0  # the dimension of its weights
     weight = gated.layer.weight
+    if gated.down is not None:
+        weight = weight + t * gated.up.weight @ gated.down.weight
     layer.weight.copy_(weight * factor.view([-1 if d == outputs else 1 for d in range(weight.dim())]))
     layer.bias.copy_(gated.layer.bias * factor + gated.shift * t)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("beta", [0.3, 1.0, 3.5])
-def test_gates_at_one_beta_are_a_plain_network_with_scaled_weights(network, beta):
-    model, plain = model_of(network).at(beta), LatentVariableModel(*pieces(network))
+@pytest.mark.parametrize("rank", [0, 2])
+def test_gates_at_one_beta_are_a_plain_network_with_scaled_weights(network, beta, rank):
+    model, plain = model_of(network, rank).at(beta), LatentVariableModel(*pieces(network))
     t = math.log(beta)
     with torch.no_grad():
         for piece, other in ((model.posterior, plain.posterior), (model.likelihood, plain.likelihood)):
@@ -101,15 +104,28 @@ def test_the_loss_of_a_batch_has_the_beta_of_each_image(objective):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_gradients_reach_every_slope_offset_and_shift(network):
-    model = MultirateModel(*pieces(network))
+def test_gradients_reach_all_that_responds_to_beta(network):
+    model = MultirateModel(*pieces(network), rank=2)
     betas = Range().draw(5)
     ELBO()(model.at(betas)(X), betas).mean().backward()
-    gates = {name: p.grad for name, p in model.named_parameters() if name.endswith(("slope", "offset", "shift"))}
+    added = ("slope", "offset", "shift", "up.weight")
+    gates = {name: p.grad for name, p in model.named_parameters() if name.endswith(added)}
     layers = sum(name.endswith("layer.weight") for name, _ in model.named_parameters())
     assert sum(name.endswith("shift") for name in gates) == layers > 0
+    linear = sum(isinstance(module, GatedLayer) and module.is_linear for module in model.modules())
+    assert sum(name.endswith("up.weight") for name in gates) == linear > 0
     for name, gradient in gates.items():
         assert gradient.any(), name
+
+
+def test_weights_grow_with_log_beta_within_their_rank():
+    model = model_of("mlp", rank=3)
+    assert [m.down.out_features for m in model.modules() if isinstance(m, GatedLayer)] == [3] * 6
+    assert model_of("mlp", rank=0).posterior.network[-1][0].down is None
+    wide = {m.down.out_features for m in model_of("mlp", rank=64).modules() if isinstance(m, GatedLayer)}
+    assert wide == {8, 5, 3}  # the smaller side of each layer
+    with pytest.raises(ValueError, match=r"model\.rank must be a whole number of at least 0, got -1"):
+        model_of("mlp", rank=-1)
 
 
 def test_at_is_a_view_and_without_it_beta_is_1():
@@ -237,12 +253,12 @@ def optimum(beta: float) -> float:
     return 0.5 * PIXELS * math.log(2 * math.pi * VARIANCE) + error / (2 * VARIANCE) + beta * rate
 
 
-def test_a_linear_model_reaches_the_optimum_at_every_beta():
+@pytest.mark.parametrize(("rank", "steps"), [(0, 2_000), (2, 3_000)])  # more weights take longer
+def test_a_linear_model_reaches_the_optimum_at_every_beta(rank, steps):
     torch.manual_seed(0)
     x, network, objective, beta = linear_images(), MLP((1, 4, 4), []), ELBO(), Range()
     likelihood = GaussianLikelihood(network, KEPT, mean="identity", sigma=math.sqrt(VARIANCE))
-    model = MultirateModel(GaussianPosterior(network, KEPT), likelihood, StandardNormal(KEPT))
-    steps = 2_000
+    model = MultirateModel(GaussianPosterior(network, KEPT), likelihood, StandardNormal(KEPT), rank=rank)
     optimizer = torch.optim.Adam(model.parameters(), 3e-2)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):

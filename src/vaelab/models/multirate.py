@@ -1,13 +1,15 @@
 """A VAE for a whole range of β: gates scale the units of every layer by functions of log β, trained in one run.
 
-    h = g(log β) · (W x + b) + s log β,    encoder: g(t) = σ(a t + c),    decoder: g(t) = √(1 - σ(a t + c))
+    h = g(log β) · ((W + log β U V) x + b) + s log β
+    encoder: g(t) = σ(a t + c),    decoder: g(t) = √(1 - σ(a t + c))
 
-One a, c and s for each unit; s = 0 at first. During the training every image of a batch has another β; afterwards the
-model is one for every β of its range.
+One a, c and s for each unit; U V has a low rank and belongs to linear layers only; s = 0 and U = 0 at first. During
+the training every image of a batch has another β; afterwards the model is one for every β of its range.
 
-Two things are not in the paper: s, and a gate of the latents before they are decoded. With them the optimum of a linear
-VAE is within reach, which is known: its decoder's weights scale with √(1 - β σ²/λ) per latent, and its log variance is
-log β + log(σ²/λ). On MNIST s in every layer lowers distortion + β rate by 0.2 to 0.5 nats (docs/multirate.md).
+Three things are not in the paper. With s, and with a gate of the latents before they are decoded, the optimum of a
+linear VAE is within reach, which is known: its decoder's weights scale with √(1 - β σ²/λ) per latent, and its log
+variance is log β + log(σ²/λ). U V changes the directions of the weights with β, where gates change only their lengths.
+What each is worth on MNIST is in docs/multirate.md.
 """
 
 import copy
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaelab.checks import number
+from vaelab.checks import number, whole
 from vaelab.errors import InputError
 from vaelab.models.contracts import Likelihood, Model, Objective, Posterior, Prior, Schedule
 from vaelab.models.layers import LAYERS
@@ -66,18 +68,20 @@ class Gate(nn.Module):
 
 
 class GatedLayer(nn.Module):
-    """g(log β) · ``layer``(x) + s log β, with g and s of each unit, or of each channel of a convolution.
+    """g(log β) · (``layer``(x) + log β U V x) + s log β, with g and s of each unit or channel.
 
     **References**
         Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve (Bae et al., 2023), section 4.
+        LoRA: Low-Rank Adaptation of Large Language Models (Hu et al., 2022), for U V.
 
     **Arguments**
         layer: a linear layer or a convolution.
         log_beta: the model's.
         is_decoder: which of the two forms g has.
+        rank: the largest rank of U V; 0, and for a convolution, there is none.
     """
 
-    def __init__(self, layer: nn.Module, log_beta: LogBeta, is_decoder: bool) -> None:
+    def __init__(self, layer: nn.Module, log_beta: LogBeta, is_decoder: bool, rank: int = 0) -> None:
         super().__init__()
         self.layer = layer
         self.log_beta = log_beta
@@ -85,12 +89,19 @@ class GatedLayer(nn.Module):
         units = layer.out_features if isinstance(layer, nn.Linear) else int(layer.out_channels)  # type: ignore[arg-type]
         self.gate = Gate(units, is_decoder)
         self.shift = nn.Parameter(torch.zeros(units))
+        self.down = self.up = None
+        if isinstance(layer, nn.Linear) and rank:
+            rank = min(rank, layer.in_features, units)
+            self.down, self.up = nn.Linear(layer.in_features, rank, bias=False), nn.Linear(rank, units, bias=False)
+            nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.layer(x)
         t = self.log_beta.value
         if t is not None and t.dim():  # the images of a batch repeat, where several samples of each are decoded
             t = t.repeat(h.shape[-2 if self.is_linear else 0] // len(t)).unsqueeze(-1)
+        if t is not None and self.down is not None and self.up is not None:
+            h = h + self.up(self.down(x) * t.to(h.dtype))
         gated = h * self._per_unit(self.gate(t)).to(h.dtype)
         return gated if t is None else gated + self._per_unit(self.shift * t).to(h.dtype)
 
@@ -110,6 +121,7 @@ class MultirateModel(LatentVariableModel):
     **Arguments**
         posterior, likelihood, prior: the three pieces.
         low, high: the smallest and the largest β that the model is for; 1 lies between them.
+        rank: the largest rank of the part of a linear layer's weights that grows with log β; 0: there is none.
 
     **Raises**
         InputError: the range does not include 1, the prior is not N(0, I), the posterior has several layers, or a
@@ -123,6 +135,7 @@ class MultirateModel(LatentVariableModel):
         prior: Prior,
         low: float | None = 0.25,
         high: float | None = 4.0,
+        rank: int = 0,
     ) -> None:
         super().__init__(posterior, likelihood, prior)
         if low is None or high is None:  # another schedule than beta=range has none
@@ -137,10 +150,11 @@ class MultirateModel(LatentVariableModel):
                 "that suits all of them: take prior=normal"
             )
         self.betas: tuple[float, float] = beta_range(low, high)
+        rank = whole("model.rank", rank, 0)
         self.log_beta = LogBeta()
         self._value: Tensor | None = None
         for piece, is_decoder in ((posterior, False), (likelihood, True)):
-            if not sum(_add_gates(network, self.log_beta, is_decoder) for network in piece.networks()):
+            if not sum(_add_gates(network, self.log_beta, is_decoder, rank) for network in piece.networks()):
                 raise InputError(f"{type(piece).__name__} has no network with linear layers or convolutions to gate")
         self.latent_gate = Gate(self.prior_distribution().event_shape[0], is_decoder=True)
 
@@ -192,13 +206,13 @@ def check_range(model: Model, objective: Objective, beta: Schedule) -> None:
         raise InputError(f"{type(objective).__name__} takes no beta per image, which beta=range draws: take loss=elbo")
 
 
-def _add_gates(module: nn.Module, log_beta: LogBeta, is_decoder: bool) -> int:
+def _add_gates(module: nn.Module, log_beta: LogBeta, is_decoder: bool, rank: int) -> int:
     """Put a gate behind every linear layer and convolution in ``module``; returns how many there are."""
     count = 0
     for name, child in module.named_children():
         if isinstance(child, LAYERS):
-            setattr(module, name, GatedLayer(child, log_beta, is_decoder))
+            setattr(module, name, GatedLayer(child, log_beta, is_decoder, rank))
             count += 1
         else:
-            count += _add_gates(child, log_beta, is_decoder)
+            count += _add_gates(child, log_beta, is_decoder, rank)
     return count
