@@ -51,6 +51,30 @@ def test_nll_agrees_with_numerical_integration_for_one_latent():
     assert (np.abs(estimate.numpy() - exact) < 5 * variance.sqrt().numpy() + 1e-4).all()
 
 
+@torch.no_grad()
+def test_wider_samples_find_what_a_narrow_posterior_misses():
+    torch.manual_seed(3)
+    model, x = vae(latent=1).double(), torch.rand(6, *IMAGE, dtype=torch.float64)
+    for parameter in model.parameters():
+        parameter.data *= 1.5
+    last = [layer for layer in model.posterior.network.modules() if isinstance(layer, nn.Linear)][-1]
+    last.bias.data += torch.tensor([0.0, -2.0])  # the log variance
+    exact = integrated(model, x)
+    found = {}
+    for widen, samples in ((1.0, 2_000), (3.0, 2_001)):
+        weights = importance_weights(model, x, samples, chunk=5_000, widen=widen)
+        estimate, variance = log_likelihood(weights.log_w)
+        found[widen] = (estimate - exact).abs(), 5 * variance.sqrt()
+        assert weights.log_w.shape == (samples, 6)
+        bound = model(x, 20_000)
+        torch.testing.assert_close(weights.elbo, (bound.log_px - bound.kl).mean(0), atol=0.2, rtol=0)
+        assert len(weights.elbo_terms) == (2_000 if widen == 1 else 1_001)
+    error, limit = found[3.0]
+    assert (error < limit).all()
+    assert error.max() < 0.1
+    assert found[1.0][0].mean() > 3 * error.mean()
+
+
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_samples_of_the_prior_find_a_mode_that_the_posterior_misses(likelihood):
     torch.manual_seed(3)
@@ -123,8 +147,8 @@ def test_models_whose_images_cannot_share_samples_use_none_of_the_prior():
     assert useful_prior_samples(model, x, 5_000) == 0
 
 
-@pytest.mark.parametrize("prior_samples", [0, 300])
-def test_the_stated_standard_error_is_the_spread_of_repeated_estimates(prior_samples):
+@pytest.mark.parametrize(("prior_samples", "widen"), [(0, 1.0), (300, 1.0), (0, 1.5)])
+def test_the_stated_standard_error_is_the_spread_of_repeated_estimates(prior_samples, widen):
     """The error of the mean over images, which shared samples correlate."""
     torch.manual_seed(4)
     model, x = vae(latent=2), torch.rand(20, *IMAGE)
@@ -132,7 +156,7 @@ def test_the_stated_standard_error_is_the_spread_of_repeated_estimates(prior_sam
     means, stated = [], []
     with torch.no_grad():
         for _ in range(400):
-            weights = importance_weights(model, x, samples, chunk=5_000, prior_samples=prior_samples)
+            weights = importance_weights(model, x, samples, 5_000, prior_samples=prior_samples, widen=widen)
             estimate, variance = log_likelihood(weights.log_w, weights.shared)
             means.append(estimate.mean())
             stated.append(variance.mean() / len(x))

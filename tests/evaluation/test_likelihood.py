@@ -26,6 +26,10 @@ def test_the_likelihood_is_that_of_the_weights_and_the_identity_holds():
     helped = evaluate("likelihood", evaluation(settings=Settings(nll_samples=400, prior_samples=3_000)))
     assert helped["nll_prior_samples"] == 3_000
     assert helped["nll"] == pytest.approx(metrics["nll"], abs=0.05)
+    wider = evaluate("likelihood", evaluation(settings=Settings(nll_samples=400, prior_samples=0, widen=1.5)))
+    assert (wider["nll_widen"], "nll_widen" in metrics) == (1.5, False)
+    assert wider["nll"] == pytest.approx(metrics["nll"], abs=0.05)
+    assert wider["elbo"] == pytest.approx(metrics["elbo"], abs=0.2)
 
 
 def test_bfloat16_is_used_only_where_it_is_accurate_enough(monkeypatch):

@@ -189,7 +189,10 @@ def show_own(metrics: Mapping[str, Metrics]) -> None:
 
 def is_current(metrics: Metrics, part: str, settings: Settings) -> bool:
     """Whether ``metrics`` of a part were computed with ``settings``, and did not fail."""
-    return not has_failed(metrics) and metrics.get("asked") == settings_of(part, settings)
+    asked = metrics.get("asked")
+    if not isinstance(asked, Mapping) or has_failed(metrics):
+        return False
+    return {**settings_of(part, Settings()), **asked} == settings_of(part, settings)  # a newer setting had its default
 
 
 def main() -> None:

@@ -14,8 +14,9 @@ from vaelab.models.contracts import Model
 
 POINTS = 9  # values of β, evenly spaced in log β; the middle one is 1 where the range is symmetric
 METRICS = (
-    "elbo", "rate", "distortion", "nll", "nll_samples", "nll_prior_samples", "nll_stderr", "gap", "bits_per_dim",
-    "bits_per_dim_bound", "mse", "active_units", "posterior_std", "kl_per_latent", "kl_order", "linear_kept",
+    "elbo", "rate", "distortion", "nll", "nll_samples", "nll_prior_samples", "nll_widen", "nll_stderr", "gap",
+    "bits_per_dim", "bits_per_dim_bound", "mse", "active_units", "posterior_std", "kl_per_latent", "kl_order",
+    "linear_kept",
 )  # fmt: skip
 
 

@@ -53,13 +53,15 @@ def importance_weights(
     bf16: bool = False,
     q: Distribution | None = None,
     prior_samples: int = 0,
+    widen: float = 1.0,
 ) -> ImportanceWeights:
     """Importance weights of latent samples for images ``x`` ``(B, C, H, W)``.
 
-    A q that misses a mode of p(z|x) misses its probability mass, and its weights do not show it. So samples of p(z),
-    and of a wider distribution, can be added. All images share them: each is decoded once and weighed by matrix
-    products. The density in a weight is then that of the mixture of all proposals. `useful_prior_samples` says where
-    they help.
+    A q that misses a mode of p(z|x), or that is narrower, misses probability mass, and its weights do not show it.
+    Against missed modes samples of p(z), and of a wider distribution, can be added. All images share them: each is
+    decoded once and weighed by matrix products. `useful_prior_samples` says where they help. Against a q that is too
+    narrow a half of its samples can be drawn from a wider one. The density in a weight is then that of the mixture of
+    all proposals, so that the mean of the weights stays p(x).
 
     **References**
         Importance Weighted Autoencoders (Burda et al., 2016).
@@ -72,16 +74,23 @@ def importance_weights(
         bf16: whether the decoder's matrix products are in bfloat16; densities never are.
         q: a distribution to use instead of q(z|x), batch ``(B,)``.
         prior_samples: further samples that all images share; every second one is wider.
+        widen: half of the ``samples`` are farther from the mean of q by this factor, and the ELBO is that of the other
+            half; 1: none are. Not together with ``prior_samples``, and only where q has an exact mean.
     """
     chunk = chunk or (CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK)
-    proposals = _Proposals(model, x, q or model.encode(x), model.prior_distribution(), samples, prior_samples, bf16)
+    wide, size = 0 if widen == 1 else samples // 2, max(1, chunk // len(x))
+    samples -= wide
+    q = q or model.encode(x)
+    proposals = _Proposals(model, x, q, model.prior_distribution(), samples, prior_samples, bf16, wide, widen)
     log_w, elbo_terms, distortion, rate = [], [], torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x[:, 0, 0, 0])
-    for indices in torch.arange(samples).split(max(1, chunk // len(x))):
+    for indices in torch.arange(samples).split(size):
         part = proposals.draw_posterior(len(indices))  # one Inference per chunk, freed before the next
         log_w.append(proposals.posterior_log_weights(part))
         elbo_terms.append(part.log_px - part.kl)
         distortion -= part.log_px.sum(0) / samples
         rate += part.rate * (len(indices) / samples)
+    for first in range(0, wide, size):
+        log_w.append(proposals.posterior_log_weights(proposals.draw_wide(min(size, wide - first))))
     for first in range(0, prior_samples, chunk):
         z = proposals.draw_prior(min(chunk, prior_samples - first), first)
         log_w.append(proposals.prior_log_weights(z))
@@ -90,7 +99,7 @@ def importance_weights(
 
 @dataclass
 class _Proposals:
-    """The mixture that latent samples come from: q(z|x) of each image and, where asked for, the widened prior."""
+    """The mixture that latent samples come from: q(z|x) of each image and, where asked for, a wider q or the prior."""
 
     model: Model
     x: Tensor
@@ -99,9 +108,16 @@ class _Proposals:
     samples: int
     prior_samples: int
     bf16: bool
+    wide_samples: int = 0
+    widen: float = 1.0
 
     def draw_posterior(self, count: int) -> Inference:
-        z = self.q.sample((count,))
+        return self._inference(self.q.sample((count,)))
+
+    def draw_wide(self, count: int) -> Inference:
+        return self._inference(self.q.mean + self.widen * (self.q.sample((count,)) - self.q.mean))
+
+    def _inference(self, z: Tensor) -> Inference:
         return Inference(self.x, z, self.q, self.p, self._decode(z))
 
     def draw_prior(self, count: int, first: int) -> Tensor:
@@ -113,6 +129,10 @@ class _Proposals:
     def posterior_log_weights(self, part: Inference) -> Tensor:
         """``(K, B)``."""
         log_density = part.log_qz
+        if self.wide_samples:
+            narrower = self.q.mean + (part.z - self.q.mean) / self.widen
+            log_wide = self.q.log_prob(narrower) - part.z.shape[-1] * math.log(self.widen)
+            log_density = _log_mixed(part.log_qz, log_wide, self.samples, self.wide_samples)
         if self.prior_samples:
             log_density = self._log_mixture(part.log_qz, self._log_prior_proposal(part.z, part.log_pz))
         return part.log_px + part.log_pz - log_density
@@ -178,6 +198,11 @@ def shares_samples(model: Model, x: Tensor) -> bool:
         and model.likelihood.is_cheap_in_pairs
         and x.device.type != "mps"  # which has no float64, and the squares need it
     )
+
+
+def can_widen(model: Model) -> bool:
+    """Whether samples of the posterior can be moved away from its mean: see ``widen`` of `importance_weights`."""
+    return model.has_continuous_latents and model.posterior.has_exact_mean and not model.is_solved
 
 
 def bf16_error(model: Model, x: Tensor, samples: int = 100, chunk: int | None = None) -> float:

@@ -11,6 +11,7 @@ from vaelab.evaluation.evaluated_model import BATCH, Evaluation
 from vaelab.evaluation.importance import (
     BF16_TOLERANCE,
     bf16_error,
+    can_widen,
     effective_samples,
     importance_weights,
     log_likelihood,
@@ -37,13 +38,14 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
     x, labels = next(evaluation.batches("test"))
     model = evaluation.model.given(labels)
     prior_samples = useful_prior_samples(model, x, evaluation.prior_samples)
+    widen = settings.widen if not prior_samples and can_widen(model) else 1.0
     precision = _choose_precision(settings.precision, model, x, settings.chunk)
     means = Mean()
     size = max(1, min(BATCH, WEIGHTS // (settings.nll_samples + settings.prior_samples)))
     batches = list(evaluation.batches("test", size=size))
     for index, (x, labels) in enumerate(evaluation.track(batches, f"nll, K = {settings.nll_samples:,}")):
         with rng.fixed_noise(x.device, evaluation.seed, rng.SUITE, index):
-            means.add(_values(evaluation, x, labels, prior_samples, precision))
+            means.add(_values(evaluation, x, labels, prior_samples, widen, precision))
     found = numbers(means.compute())
     variance = found.pop("nll_variance")
     return {
@@ -53,6 +55,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
         "gap": -found["elbo"] - found["nll"],
         "nll_samples": settings.nll_samples,
         "nll_prior_samples": prior_samples,
+        **({} if widen == 1 else {"nll_widen": widen}),
         "images": means.total,
         "decoder_precision": "bf16-mixed" if precision.bf16 else "32-true",
         **({"bf16_error": precision.error} if precision.bf16 else {}),
@@ -60,13 +63,13 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
 
 
 def _values(
-    evaluation: Evaluation, x: Tensor, labels: Tensor, prior_samples: int, precision: _Precision
+    evaluation: Evaluation, x: Tensor, labels: Tensor, prior_samples: int, widen: float, precision: _Precision
 ) -> dict[str, Tensor]:
     """Of each image ``(B,)``."""
     settings = evaluation.settings
     weights = importance_weights(
         evaluation.model.given(labels), x, settings.nll_samples, settings.chunk, precision.bf16,
-        prior_samples=prior_samples,
+        prior_samples=prior_samples, widen=widen,
     )  # fmt: skip
     log_p, variance = log_likelihood(weights.log_w, weights.shared)
     return {

@@ -92,6 +92,7 @@ _EVALUATION = (
     Metric("images", "", "test images that the means are over"),
     Metric("time_s", "s", "time that the part took"),
     Metric("effective_samples", "", "(sum w)^2 / sum w^2 of the importance weights: from 1 to all samples", "higher"),
+    Metric("nll_widen", "", "factor by which half of the samples of q(z|x) in nll were widened"),
     Metric("bf16_error", "nats", "change of nll by bfloat16 products in the decoder"),
     Metric("active_units_per_layer", "latents", "active_units of each stochastic layer, that next to the image first"),
     Metric("kl_per_latent", "nats", "KL(q(z_d|x) || p(z_d)), the largest first"),

@@ -50,6 +50,11 @@ class Settings:
         partial(whole, minimum=0),
         "samples of p(z) beside them, shared by a batch, where log(their number) is 3 nats above the rate",
     )
+    widen: float = _setting(
+        1.0,
+        partial(number, minimum=1),
+        "factor by which every second sample of q(z|x) is farther from its mean, where there are none of p(z)",
+    )
     precision: str = _setting(
         "auto",
         partial(one_of, words=PRECISIONS),

@@ -90,7 +90,9 @@ def _needs_factors_unknown_to_the_encoder(evaluation: Evaluation) -> str | None:
 
 
 PARTS: Mapping[str, EvaluationPart] = {
-    "likelihood": EvaluationPart(likelihood.measure, ("nll_samples", "prior_samples", "precision"), _needs_bound),
+    "likelihood": EvaluationPart(
+        likelihood.measure, ("nll_samples", "prior_samples", "widen", "precision"), _needs_bound
+    ),
     "latents": EvaluationPart(latents.measure, ("active_variance",), _needs_continuous_latents),
     "aggregate": EvaluationPart(aggregate.measure, ("aggregate_images",), _needs_continuous_latents),
     "probes": EvaluationPart(probes.measure, ("probe_images",), _needs_labels_unknown_to_the_encoder),
@@ -98,7 +100,7 @@ PARTS: Mapping[str, EvaluationPart] = {
         disentanglement.measure, ("probe_images", "active_variance"), _needs_factors_unknown_to_the_encoder
     ),
     "curve": EvaluationPart(
-        curve.measure, ("betas", "nll_samples", "prior_samples", "precision", "active_variance"), _needs_range
+        curve.measure, ("betas", "nll_samples", "prior_samples", "widen", "precision", "active_variance"), _needs_range
     ),
     "samples": EvaluationPart(sample_quality.measure, ("generated",), _needs_labels),
     "amortization": EvaluationPart(

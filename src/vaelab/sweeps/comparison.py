@@ -14,16 +14,13 @@ from vaelab.runs.results import has_failed, read_results
 from vaelab.sweeps.jobs import PIXELS, Job, as_text, is_comparable, read_job
 
 # Entries of results.json that say how a metric of the test was estimated.
-ESTIMATES = {
-    "nll": ("nll_samples", "nll_prior_samples"),
-    "gap": ("nll_samples", "nll_prior_samples"),
-    "bits_per_dim": ("nll_samples", "nll_prior_samples"),
-}
+NLL = ("nll_samples", "nll_prior_samples", "nll_widen")
+ESTIMATES = {"nll": NLL, "gap": NLL, "bits_per_dim": NLL}
 # Metrics with the zero of p(x|z), which differs between likelihoods; KL terms and gaps do not have it.
 LOG_LIKELIHOODS = (
     "elbo", "distortion", "nll", "bits_per_dim", "bits_per_dim_bound", "iwae", "best_elbo", "loss",
 )  # fmt: skip
-SETTINGS = ("images", "samples", "batch", "train_images", "steps", "nll_samples", "nll_prior_samples")
+SETTINGS = ("images", "samples", "batch", "train_images", "steps", *NLL)
 UNCOMPARED = (*SETTINGS, "time_s", "kl_order")
 # What the options of a run follow from, which are shown instead.
 DERIVED = ("trainer.max_epochs", "data.shape")
