@@ -5,6 +5,7 @@ Each rival is made for some images and has ``epoch()``, which trains for one and
 
 import logging
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision import transforms
-from torchvision.datasets import MNIST
+from torchvision.datasets import MNIST, ImageFolder
 
 SIDE, HIDDEN, LATENT = 28, 400, 20
 PIXELS = SIDE * SIDE
@@ -75,6 +76,23 @@ def write_idx(path: Path, array: Tensor) -> None:
     """``array`` of bytes in LeCun's format."""
     header = b"\0\0\x08" + bytes([array.dim()]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
     path.write_bytes(header + array.contiguous().numpy().tobytes())
+
+
+class DecodedAnew:
+    """torchvision's ImageFolder, resized and cropped, through a DataLoader with a process for each core."""
+
+    def __init__(self, root: Path, side: int, batch_size: int) -> None:
+        resized = transforms.Compose([transforms.Resize(side), transforms.CenterCrop(side), transforms.ToTensor()])
+        workers = len(os.sched_getaffinity(0))
+        self.loader = DataLoader(ImageFolder(root, resized), batch_size, shuffle=True, num_workers=workers)
+
+    def epoch(self) -> float:
+        return timed(lambda: exhaust(self.loader))
+
+
+def exhaust(batches: Iterable[object]) -> None:
+    for _ in batches:
+        pass
 
 
 class Pythae:
