@@ -82,19 +82,23 @@ def importance_weights(
     samples -= wide
     q = q or model.encode(x)
     proposals = _Proposals(model, x, q, model.prior_distribution(), samples, prior_samples, bf16, wide, widen)
-    log_w, elbo_terms, distortion, rate = [], [], torch.zeros_like(x[:, 0, 0, 0]), torch.zeros_like(x[:, 0, 0, 0])
-    for indices in torch.arange(samples).split(size):
-        part = proposals.draw_posterior(len(indices))  # one Inference per chunk, freed before the next
-        log_w.append(proposals.posterior_log_weights(part))
-        elbo_terms.append(part.log_px - part.kl)
+    # Written into memory that is there before the loop: small tensors that stay, allocated between large ones that do
+    # not, would keep the allocator from using the memory of the large ones again.
+    log_w, elbo_terms = x.new_empty(samples + wide + prior_samples, len(x)), x.new_empty(samples, len(x))
+    distortion, rate = x.new_zeros(len(x)), x.new_zeros(len(x))
+    for first in range(0, samples, size):
+        part = proposals.draw_posterior(min(size, samples - first))  # one Inference per chunk, freed before the next
+        log_w[first : first + len(part.z)] = proposals.posterior_log_weights(part)
+        elbo_terms[first : first + len(part.z)] = part.log_px - part.kl
         distortion -= part.log_px.sum(0) / samples
-        rate += part.rate * (len(indices) / samples)
-    for first in range(0, wide, size):
-        log_w.append(proposals.posterior_log_weights(proposals.draw_wide(min(size, wide - first))))
+        rate += part.rate * (len(part.z) / samples)
+    for first in range(samples, samples + wide, size):
+        part = proposals.draw_wide(min(size, samples + wide - first))
+        log_w[first : first + len(part.z)] = proposals.posterior_log_weights(part)
     for first in range(0, prior_samples, chunk):
         z = proposals.draw_prior(min(chunk, prior_samples - first), first)
-        log_w.append(proposals.prior_log_weights(z))
-    return ImportanceWeights(torch.cat(log_w), distortion, rate, torch.cat(elbo_terms), prior_samples)
+        log_w[samples + wide + first :][: len(z)] = proposals.prior_log_weights(z)
+    return ImportanceWeights(log_w, distortion, rate, elbo_terms, prior_samples)
 
 
 @dataclass
