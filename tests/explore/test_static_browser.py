@@ -3,6 +3,8 @@
 import functools
 import http.server
 import itertools
+import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ import torch
 from browser import chromium
 from PIL import Image
 from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -48,10 +51,25 @@ def serve(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def address(finished, runtime, tmp_path_factory):
+def site(finished, runtime, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page") / "site"
     size = static_site.write_site(finished, folder)
     assert 3_000_000 < size < 15_000_000
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    yield from serve(site)
+
+
+@pytest.fixture(scope="module")
+def other_prior_address(site, tmp_path_factory):
+    """The same page, told that its prior is another than N(0, I)."""
+    folder = tmp_path_factory.mktemp("other-prior-page") / "site"
+    shutil.copytree(site, folder)
+    info = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps({**info, "is_standard_normal": False}), encoding="utf-8")
     yield from serve(folder)
 
 
@@ -124,6 +142,23 @@ def hovered(browser: Chrome, plane: WebElement, offset: tuple[int, int]) -> dict
     """The point of the map after the pointer moved to ``offset`` pixels from its middle."""
     changes(browser, "#pointed", ActionChains(browser).move_to_element_with_offset(plane, *offset).perform)
     return place(browser)
+
+
+def at(browser: Chrome, plane: WebElement, *offset: int) -> np.ndarray:
+    """The two latents at ``offset`` pixels from the middle of the map, which the pointer moves to."""
+    ActionChains(browser, duration=0).move_to_element_with_offset(plane, *offset).perform()
+    return np.array(list(place(browser).values()))
+
+
+def seen(browser: Chrome, plane: WebElement) -> np.ndarray:
+    """How far the two latents change over a part of the map, across and up."""
+    return at(browser, plane, 80, -80) - at(browser, plane, -80, 80)
+
+
+def latents(browser: Chrome) -> np.ndarray:
+    """The values beside the sliders."""
+    values = browser.find_elements(By.CSS_SELECTOR, "#sliders output")
+    return np.array([float(value.text.replace("−", "-")) for value in values])
 
 
 def changes(browser: Chrome, selector: str, act: Callable[[], object]) -> None:
@@ -201,6 +236,9 @@ def test_a_drawing_changes_all_that_is_shown(browser, address):
     browser.find_element(By.ID, "clear").click()
     assert "empty" in browser.find_element(By.ID, "hint").text
     assert max(pixels(browser, "#pad")) == 0
+    changes(browser, "#pad", lambda: draw(browser, (0, -70), (0, 70)))
+    changes(browser, "#pad", lambda: browser.find_element(By.ID, "pad").send_keys(Keys.DELETE))
+    assert max(pixels(browser, "#pad")) == 0
     check_errors(browser)
 
 
@@ -260,6 +298,90 @@ def test_the_map_decodes_the_point_under_the_pointer(browser, address, finished)
     check_errors(browser)
 
 
+def test_the_temperature_scales_the_same_sample_of_the_prior(browser, address, finished):
+    opened(browser, address)
+    changes(browser, "#moved", browser.find_element(By.ID, "to-sample").click)
+    sample, slider = latents(browser), browser.find_element(By.ID, "temperature")
+    for key, temperature in ((Keys.END, 2), (Keys.HOME, 0)):
+        changes(browser, "#moved", lambda key=key: slider.send_keys(key))
+        assert browser.find_element(By.ID, "temperature-value").text == f"{temperature:.2f}"
+        assert np.allclose(latents(browser), temperature * sample, atol=0.02)
+    middle = load(finished, "cpu").decode(torch.zeros(4)).mul(255).round().flatten()
+    wait(lambda: np.allclose(pixels(browser, "#moved"), middle, atol=1))
+    changes(browser, "#moved", browser.find_element(By.ID, "to-posterior").click)
+    mean = latents(browser)
+    slider.send_keys(Keys.END)  # no sample is shown any more
+    assert np.array_equal(latents(browser), mean)
+    check_errors(browser)
+
+
+def test_another_prior_has_samples_on_the_map_and_no_temperature(browser, address, other_prior_address):
+    shown = {}
+    for name in (address, other_prior_address):
+        opened(browser, name)
+        shown[name] = browser.find_element(By.ID, "heat").is_displayed(), browser.find_element(By.ID, "prior-says").text
+    assert shown == {
+        address: (True, "circles: the prior's 1, 2, 3 σ"),
+        other_prior_address: (False, "grey: samples of the prior"),
+    }
+    check_errors(browser)
+
+
+def test_wheel_keys_and_button_zoom_the_map(browser, address):
+    opened(browser, address)
+    plane = browser.find_element(By.ID, "plane")
+    whole, under = seen(browser, plane), at(browser, plane, 60, -60)
+    ActionChains(browser).scroll_from_origin(ScrollOrigin.from_element(plane, 60, -60), 0, -200).perform()
+    assert browser.execute_script("return scrollY") == 0
+    assert np.allclose(at(browser, plane, 60, -60), under, atol=0.02)
+    assert np.allclose(seen(browser, plane) / whole, np.exp(-0.3), atol=0.01)
+    plane.send_keys("0")
+    assert np.allclose(seen(browser, plane), whole)
+    for key, factor in (("+", 0.8), ("-", 1)):
+        plane.send_keys(key)
+        assert np.allclose(seen(browser, plane) / whole, factor, atol=0.01)
+    plane.send_keys("+" * 60)  # no further than can be told apart
+    assert np.allclose(at(browser, plane, 200, -200) - at(browser, plane, -200, 200), 2.5 * whole / 100, atol=0.02)
+    browser.find_element(By.ID, "whole").click()
+    assert np.allclose(seen(browser, plane), whole)
+    check_errors(browser)
+
+
+def test_shift_and_dragging_moves_the_map_and_chooses_nothing(browser, address):
+    opened(browser, address)
+    plane, shown = browser.find_element(By.ID, "plane"), latents(browser)
+    whole, under = seen(browser, plane), at(browser, plane, 0, 0)
+    drag = ActionChains(browser, duration=30).key_down(Keys.SHIFT).click_and_hold().move_by_offset(50, 30)
+    drag.release().key_up(Keys.SHIFT).perform()
+    assert np.allclose(at(browser, plane, 50, 30), under, atol=0.03)
+    assert np.allclose(seen(browser, plane), whole, atol=0.02)
+    assert np.array_equal(latents(browser), shown)
+    check_errors(browser)
+
+
+def test_two_fingers_zoom_the_map_and_leave_the_page_where_it_is(browser, address):
+    opened(browser, address, 390, 844)
+    plane = browser.find_element(By.ID, "plane")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", plane)
+    scrolled = browser.execute_script("return scrollY")
+    box = browser.execute_script("return arguments[0].getBoundingClientRect()", plane)
+    left, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    whole = seen(browser, plane)
+
+    def touch(kind: str, *heights: float) -> None:
+        points = [{"x": left, "y": top + height, "id": number} for number, height in enumerate(heights)]
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", -40)
+    touch("touchStart", -40, 40)
+    for more in (20, 40):
+        touch("touchMove", -40 - more, 40 + more)
+    touch("touchEnd")
+    assert np.allclose(seen(browser, plane) / whole, 0.5, atol=0.02)
+    assert browser.execute_script("return scrollY") == scrolled
+    check_errors(browser)
+
+
 # ---- languages and sizes --------------------------------------------------------------------------------------------
 
 
@@ -267,6 +389,8 @@ def test_the_page_speaks_chinese_where_the_browser_does(browser, address):
     opened(browser, address, language="zh-CN")
     assert "后验分布" in browser.find_element(By.ID, "posterior").text
     assert browser.execute_script("return document.documentElement.lang") == "zh"
+    opened(browser, f"{address}?lang=en", language="zh-CN")
+    assert browser.execute_script("return document.documentElement.lang") == "en"
     check_errors(browser)
 
 

@@ -73,7 +73,8 @@ def test_both_languages_have_every_text(site):
     content = (site / "texts.js").read_text(encoding="utf-8")
     english, chinese = (dict(re.findall(r'^  (\w+): "(.*)",$', part, re.M)) for part in content.split("const zh"))
     used = re.findall(r'data-text="(\w+)"', (site / "index.html").read_text(encoding="utf-8"))
-    used += re.findall(r'(?<!\w)text\("(\w+)"', (site / "page.js").read_text(encoding="utf-8"))
+    scripts = "".join(file.read_text(encoding="utf-8") for file in site.glob("*.js"))
+    used += re.findall(r'(?<!\w)text\("(\w+)"', scripts)
     assert set(used) <= set(english)
     assert list(english) == list(chinese)
     for name, text in english.items():  # the same values are put in

@@ -1,25 +1,17 @@
 // The page of one model: draw or pick, the posterior, move, map.
 
+import { $, collapse, element, format, more } from "./elements.js";
 import { centred, fitted, paint, readFile } from "./image.js";
 import { LatentMap, colourOf } from "./map.js";
 import { fetched, latest, normals, openModel } from "./model.js";
+import { Move } from "./move.js";
 import { fillTexts, speakOfPoints, text } from "./texts.js";
 
 const SAMPLES = 16; // of q(z|x), of which the distortion is the mean
 const SHOWN = 4; // of them
 const BARS = 20; // latents that are not behind "more"
-const SLIDERS = 8;
 const PEN = 20 / 280; // of the canvas
 const PIXELS = 280; // of the canvas's shorter side
-
-const $ = id => document.getElementById(id);
-const format = (value, digits = 2) => value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1").replace("-", "−");
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
 
 function fail(error) {
   $("status").hidden = false;
@@ -28,12 +20,12 @@ function fail(error) {
 
 class Page {
   constructor(info, model, images) {
-    Object.assign(this, { info, model, images, x: null, label: 0, seed: 0, q: null, sample: 0 });
+    Object.assign(this, { info, model, images, x: null, label: 0, seed: 0, q: null });
     this.latentCount = info.order.length;
     this.classes = Math.max(...info.map.labels, ...info.images.labels) + 1;
-    this.z = Float32Array.from(info.center);
+    this.move = new Move(info, () => this.showMoved(), () => this.q?.mean);
     this.showImage = latest(async () => this.#encode());
-    this.showMoved = latest(async () => this.#show($("moved"), this.z));
+    this.showMoved = latest(async () => this.#show($("moved"), this.move.z));
     this.showPoint = latest(async z => this.#show($("pointed"), z));
   }
 
@@ -48,7 +40,8 @@ class Page {
     this.#buildThumbs();
     this.#buildDecoded();
     this.#buildBars();
-    this.#buildSliders();
+    $("moved").setAttribute("aria-label", text("moved"));
+    this.move.build();
     this.#buildMap();
   }
 
@@ -138,6 +131,7 @@ class Page {
       for (const each of event.getCoalescedEvents?.() ?? []) line(place(each));
       line(place(event));
     });
+    pad.addEventListener("keydown", event => ["Backspace", "Delete"].includes(event.key) && this.#clear());
     for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => (last = null));
   }
 
@@ -286,11 +280,11 @@ class Page {
       const amount = element("span", { className: "amount" });
       const row = element("div", { className: "bar" }, element("span", { className: "latent", textContent: `z${latent}` }), track, amount);
       row.dataset.latent = latent;
-      if (!this.info.active[latent]) this.#collapse(row);
+      if (!this.info.active[latent]) collapse(row);
       (rank < BARS ? $("bars") : $("more-bars").lastElementChild).append(row);
       return { latent, row, spread, middle, amount };
     });
-    this.#more($("more-bars"), this.latentCount - BARS);
+    more($("more-bars"), this.latentCount - BARS);
     this.#scale(bound);
   }
 
@@ -299,16 +293,6 @@ class Page {
     band.hidden = !this.info.is_standard_normal;
     Object.assign(band.style, { left: `${this.share(-1)}%`, width: `${this.share(1) - this.share(-1)}%` });
     return band;
-  }
-
-  #collapse(row) {
-    row.classList.add("collapsed");
-    row.title = text("collapsed");
-  }
-
-  #more(details, count) {
-    details.hidden = count <= 0;
-    details.firstElementChild.textContent = text("more", { count });
   }
 
   // The ends and the middle of the common scale, and the name of the numbers at the right.
@@ -331,58 +315,26 @@ class Page {
     }
   }
 
-  // ---- move
-
-  #buildSliders() {
-    $("moved").setAttribute("aria-label", text("moved"));
-    this.sliders = this.info.order.map((latent, rank) => {
-      const [min, max] = [this.info.low[latent], this.info.high[latent]];
-      const slider = element("input", { type: "range", min, max, step: (max - min) / 200, id: `z${latent}` });
-      const value = element("output");
-      const row = element("div", { className: "slider" }, element("label", { htmlFor: `z${latent}`, textContent: `z${latent}` }), slider, value);
-      if (!this.info.active[latent]) this.#collapse(row);
-      slider.addEventListener("input", () => {
-        this.z[latent] = Number(slider.value);
-        value.textContent = format(this.z[latent]);
-        this.showMoved();
-      });
-      (rank < SLIDERS ? $("sliders") : $("more-sliders").lastElementChild).append(row);
-      return { latent, slider, value };
-    });
-    this.#more($("more-sliders"), this.latentCount - SLIDERS);
-    $("to-center").addEventListener("click", () => this.moveTo(this.info.center));
-    $("to-posterior").addEventListener("click", () => this.q && this.moveTo(this.q.mean));
-    $("to-sample").hidden = this.info.prior_samples === null;
-    $("to-sample").addEventListener("click", () => this.moveTo(this.info.prior_samples[this.sample++ % this.info.prior_samples.length]));
-  }
-
-  moveTo(z) {
-    this.z = Float32Array.from(z);
-    for (const { latent, slider, value } of this.sliders) {
-      slider.value = this.z[latent];
-      value.textContent = format(this.z[latent]);
-    }
-    this.showMoved();
-  }
-
   // ---- the map
 
   #buildMap() {
-    $("map-says").textContent = text("mapSays", { count: this.info.map.labels.length });
+    $("map-says").textContent = `${text("mapSays", { count: this.info.map.labels.length })} ${text("zoomSays")}`;
     $("plane").setAttribute("aria-label", text("plane"));
     $("plane").setAttribute("role", "application");
     $("pointed").setAttribute("aria-label", text("pointed"));
-    this.map = new LatentMap($("plane"), this.info, this.classes, point => this.#point(point), () => this.moveTo(this.#at(this.map.point)));
+    this.map = new LatentMap($("plane"), this.info, this.classes, point => this.#point(point), () => this.move.to(this.#at(this.map.point)));
     for (const [index, id] of ["across", "up"].entries()) {
       this.info.map.axes.forEach((latent, axis) => $(id).append(element("option", { value: axis, textContent: `z${latent}` })));
       $(id).value = this.map.axes[index];
       $(id).addEventListener("change", () => this.map.setAxes(Number($("across").value), Number($("up").value)));
     }
+    $("whole").addEventListener("click", () => this.map.showAll());
     this.#legend();
   }
 
   #legend() {
-    if (this.info.is_standard_normal) $("circles").textContent = text("circles");
+    if (this.info.is_standard_normal) $("prior-says").textContent = text("circles");
+    else if (this.info.prior_samples !== null) $("prior-says").textContent = text("priorSamples");
     if (this.classes < 2 || this.classes > 40) return;
     const labels = [...new Set(this.info.map.labels)].sort((one, other) => one - other);
     $("legend").append(element("span", { textContent: text("class") }), ...labels.map(label => {
@@ -411,7 +363,7 @@ class Page {
       const wait = () => (this.q === null ? setTimeout(wait, 10) : resolve());
       wait();
     });
-    this.moveTo(this.q.mean);
+    this.move.to(this.q.mean);
   }
 }
 

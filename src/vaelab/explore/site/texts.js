@@ -42,15 +42,19 @@ const en = {
   toCenter: "Prior mean",
   toCenterPoint: "Images' mean",
   toSample: "Prior sample",
+  temperature: "temperature T (sample × T)",
   mapTitle: "4 Map",
   mapSays: "Posterior means of {count} test images: point at a place to decode it, with the other latents at the prior's mean, and click to move the sliders there.",
   mapSaysPoint: "Latents of {count} test images: point at a place to decode it, with the other latents at their mean, and click to move the sliders there.",
   across: "across",
   up: "up",
-  plane: "Map of two latents; the arrow keys move the point, Enter moves the sliders there",
+  whole: "Show all",
+  zoomSays: "The wheel or two fingers zoom; Shift and dragging moves the map.",
+  plane: "Map of two latents; the arrow keys move the point, Enter moves the sliders there, + and - zoom, 0 shows all",
   pointed: "Decoded image at the point",
   class: "class",
   circles: "circles: the prior's 1, 2, 3 σ",
+  priorSamples: "grey: samples of the prior",
   footer: "Everything is computed in this browser. No image leaves it.",
   latents: "{count} latents",
   loading: "Loading the model …",
@@ -98,22 +102,28 @@ const zh = {
   toCenter: "先验均值",
   toCenterPoint: "图像的均值",
   toSample: "先验样本",
+  temperature: "温度 T（样本 × T）",
   mapTitle: "4 地图",
   mapSays: "{count} 张测试图像的后验均值：指向某处即解码该点（其余隐变量取先验均值），点击则把滑块移到那里。",
   mapSaysPoint: "{count} 张测试图像的隐变量：指向某处即解码该点（其余隐变量取均值），点击则把滑块移到那里。",
   across: "横轴",
   up: "纵轴",
-  plane: "两个隐变量的地图；方向键移动指针，回车键把滑块移到那里",
+  whole: "显示全部",
+  zoomSays: "滚轮或双指缩放；按住 Shift 拖动可平移地图。",
+  plane: "两个隐变量的地图；方向键移动指针，回车键把滑块移到那里，+ 和 - 缩放，0 显示全部",
   pointed: "所指之处的解码图像",
   class: "类别",
   circles: "圆圈：先验的 1、2、3 σ",
+  priorSamples: "灰点：先验的样本",
   footer: "一切都在此浏览器中计算，图像不会离开本机。",
   latents: "{count} 个隐变量",
   loading: "正在载入模型……",
   failed: "本页无法在此运行：{reason}",
 };
 
-export const language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
+// ?lang=zh or ?lang=en in the address goes before the browser's language.
+const wanted = new URLSearchParams(location.search).get("lang") ?? navigator.language;
+export const language = wanted.toLowerCase().startsWith("zh") ? "zh" : "en";
 const texts = language === "zh" ? zh : en;
 
 let isPoint = false;
