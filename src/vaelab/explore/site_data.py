@@ -109,9 +109,11 @@ def _prior_samples(run: FinishedRun) -> Tensor | None:
 def _description(run: FinishedRun, beta: float | None) -> dict[str, object]:
     """What the run is, and which views its page has."""
     results = run.results
+    if beta is None:
+        beta = results.get("beta") if run.model.betas is None else 1.0
     return {
         "name": run.directory.resolve().name,
-        "facts": {**{name: results.get(name) for name in FACTS}, "beta": results.get("beta") if beta is None else beta},
+        "facts": {**{name: results.get(name) for name in FACTS}, "beta": beta},
         "data": results["data"]["name"],
         "metrics": {name: run.metrics[name] for name in METRICS if name in run.metrics},
         "shape": run.shape,

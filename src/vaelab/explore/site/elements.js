@@ -22,3 +22,13 @@ export function more(details, count) {
   details.hidden = count <= 0;
   details.firstElementChild.textContent = text("more", { count });
 }
+
+// Round numbers between low and high, about five.
+export function ticks(low, high) {
+  const rough = (high - low) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find(factor => factor * power >= rough);
+  const found = [];
+  for (let index = Math.ceil(low / step); index * step <= high; index++) found.push(Number((index * step).toPrecision(6)) + 0);
+  return found;
+}

@@ -1,5 +1,7 @@
 // The map: posterior means of test images in two latents, a point that the user moves, and the present image.
 
+import { ticks } from "./elements.js";
+
 const COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#d4a800", "#b07aa1", "#ff7f9a", "#9c755f", "#8c8c8c"];
 const MARGIN = { left: 36, bottom: 22 }; // pixels, for the numbers
 const MORE = 0.03; // of the range, on each side of the outermost image
@@ -205,7 +207,7 @@ export class LatentMap {
   // A number of an axis; at the ends it moves inwards, so that all of it is seen.
   #drawTick(context, axis, value) {
     const [width, height] = this.#size();
-    const [name, [x, y]] = [written(value), this.#toPixels([value, value])];
+    const [name, [x, y]] = [String(value).replace("-", "−"), this.#toPixels([value, value])];
     const half = context.measureText(name).width / 2 + 1;
     if (axis === 0) context.fillText(name, Math.min(Math.max(x, MARGIN.left), width - half), height - MARGIN.bottom + 5);
     else context.fillText(name, MARGIN.left - 4, Math.min(Math.max(y, 7), height - MARGIN.bottom - 4));
@@ -267,11 +269,11 @@ export class LatentMap {
     }
     context.stroke();
     context.lineWidth = 1;
-    this.#drawClass(context, x, y);
+    this.#drawClass(context, ink, x, y);
   }
 
   // The class of the image next to the point, as colours alone are hard to tell apart.
-  #drawClass(context, x, y) {
+  #drawClass(context, ink, x, y) {
     let [best, least] = [null, NEAR ** 2];
     this.info.map.labels.forEach((label, index) => {
       const [left, top] = this.#toPixels(this.#imageAt(index));
@@ -283,18 +285,9 @@ export class LatentMap {
     context.font = "bold 13px system-ui, sans-serif";
     context.textAlign = isRight ? "right" : "left";
     context.textBaseline = y < 24 ? "top" : "bottom";
-    context.fillText(String(best), x + (isRight ? -6 : 6), y + (y < 24 ? 5 : -5));
+    context.fillStyle = ink;
+    context.strokeStyle = getComputedStyle(this.canvas).getPropertyValue("--card");
+    context.lineWidth = 4;
+    for (const paint of ["strokeText", "fillText"]) context[paint](String(best), x + (isRight ? -6 : 6), y + (y < 24 ? 5 : -5));
   }
-}
-
-const written = value => String(value).replace("-", "−");
-
-// Round numbers between low and high, about five.
-function ticks(low, high) {
-  const rough = (high - low) / 5;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find(factor => factor * power >= rough);
-  const found = [];
-  for (let index = Math.ceil(low / step); index * step <= high; index++) found.push(Number((index * step).toPrecision(6)) + 0);
-  return found;
 }

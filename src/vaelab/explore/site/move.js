@@ -20,7 +20,8 @@ export class Move {
     $("to-posterior").addEventListener("click", () => this.posterior() && this.to(this.posterior()));
     $("to-sample").hidden = this.info.prior_samples === null;
     $("to-sample").addEventListener("click", () => this.#toSample());
-    $("heat").hidden = !this.info.is_standard_normal;
+    $("heat").hidden = $("heat-says").hidden = !this.info.is_standard_normal;
+    $("temperature").setAttribute("aria-label", text("temperature"));
     $("temperature").addEventListener("input", () => this.#heat());
     $("temperature-value").textContent = format(this.temperature);
   }

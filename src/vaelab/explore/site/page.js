@@ -318,7 +318,7 @@ class Page {
   // ---- the map
 
   #buildMap() {
-    $("map-says").textContent = `${text("mapSays", { count: this.info.map.labels.length })} ${text("zoomSays")}`;
+    $("map-says").textContent = text("mapSays", { count: this.info.map.labels.length });
     $("plane").setAttribute("aria-label", text("plane"));
     $("plane").setAttribute("role", "application");
     $("pointed").setAttribute("aria-label", text("pointed"));
