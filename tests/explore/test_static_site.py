@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from compositions import module_of
+from explored import explored
 
 from vaelab.errors import InputError, RunFailed
 from vaelab.explore import site_data, static_site, web_runtime
@@ -120,6 +121,14 @@ def test_sliders_reach_every_image_and_most_of_the_prior(site):
     assert samples.shape == (site_data.WRITTEN_SAMPLES, 4)
     assert abs(samples.mean()) < 0.2
     assert samples.std() == pytest.approx(1, abs=0.15)
+
+
+def test_a_page_of_a_multirate_model_names_its_beta_and_no_elbo_of_another(monkeypatch):
+    results = {"data": {"name": "digits", "binarize": "none"}, "beta": None, "test": {"elbo": -100.0}}
+    monkeypatch.setattr(FinishedRun, "results", results)
+    run = explored("model=multirate", "beta=range").run
+    found = [site_data._description(each, each.beta) for each in (run, run.at(2))]
+    assert [(each["facts"]["beta"], each["metrics"]) for each in found] == [(1, {"elbo": -100.0}), (2, {})]
 
 
 @pytest.mark.parametrize("kind", ["finished", pytest.param("conditional", marks=pytest.mark.engine)])

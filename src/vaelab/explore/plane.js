@@ -158,8 +158,10 @@ export default {
       this.zoom(this.place(event), Math.exp(0.0015 * Math.max(-200, Math.min(200, event.deltaY))));
     },
     zoom(at, factor) {
-      this.x = this.x.map((value) => at[0] + factor * (value - at[0]));
-      this.y = this.y.map((value) => at[1] + factor * (value - at[1]));
+      const share = (this.x[1] - this.x[0]) / (this.fitted[0][1] - this.fitted[0][0]); // narrower ones have no ticks
+      const by = Math.min(Math.max(factor, 0.001 / share), 100 / share);
+      this.x = this.x.map((value) => at[0] + by * (value - at[0]));
+      this.y = this.y.map((value) => at[1] + by * (value - at[1]));
       this.draw();
     },
     reset() {

@@ -111,11 +111,12 @@ def _description(run: FinishedRun, beta: float | None) -> dict[str, object]:
     results = run.results
     if beta is None:
         beta = results.get("beta") if run.model.betas is None else 1.0
+    metrics = run.metrics if run.beta in (None, 1) else {}  # results.json has those at beta = 1
     return {
         "name": run.directory.resolve().name,
         "facts": {**{name: results.get(name) for name in FACTS}, "beta": beta},
         "data": results["data"]["name"],
-        "metrics": {name: run.metrics[name] for name in METRICS if name in run.metrics},
+        "metrics": {name: metrics[name] for name in METRICS if name in metrics},
         "shape": run.shape,
         "classes": run.classes,
         "binary": results["data"]["binarize"] != "none",
