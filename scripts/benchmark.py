@@ -1,11 +1,11 @@
-"""Time this framework beside its rivals, and print one table of ratios with what they should reach.
+"""Compare the speed of this framework with other implementations: a table of time ratios and their targets.
 
     python scripts/benchmark.py                      # all of it, an hour and a quarter on 2 cores
     python scripts/benchmark.py epoch nll --rounds 7 --json out.json
 
     epoch     the tutorials' VAE at batch 128: a tutorial's loop, pythae, a bare loop, its matrix products alone
     batches   the same at batch 512 and 2048, and in bfloat16 where the CPU multiplies it
-    models    conv, resnet, IWAE of 50 samples and a VampPrior of 500, each beside a bare loop of the same
+    models    conv, resnet, IWAE of 50 samples and a VampPrior of 500, each beside a bare loop for the same model
     folder    the batches of 20,000 colour JPEG files: torchvision's ImageFolder and DataLoader
     nll       log p(x) with 5,000 samples: pythae, the decoder's products alone
     start     --help; launch to first step, and the end of training to the exit, beside importing torch and lightning
@@ -17,9 +17,9 @@
     age       the 200th epoch beside the first
     quality   seconds to a test ELBO of -100.3 beside the tutorial's 200 epochs
 
-Rivals take turns within a process, a round of each after a round of the other, so that a noisy machine is noisy for
-all; a ratio is the median of the rounds' ratios, the first round left out. Ours goes through the Trainer as
-`python train.py` does, with loggers, progress bar (on a terminal of its own), pictures and checkpoints on.
+The implementations alternate within one process, a round each, so that other load on the machine slows all of them. A
+ratio is the median of the rounds' ratios, without the first round. This framework ("ours") trains through the Trainer
+as `python train.py` does, with loggers, progress bar (on a terminal of its own), plots and checkpoints.
 """
 
 import argparse
@@ -76,7 +76,7 @@ class Row:
     theirs: float
     unit: str
     ratio: float
-    reach: float | None = None  # None: nothing was asked for
+    reach: float | None = None  # the target; None: there is none
     faster: bool = False
 
     @property
@@ -86,8 +86,8 @@ class Row:
         else:
             reach = f"{'≥' if self.faster else '≤'} {self.reach:g}"
             verdict = "yes" if (self.ratio >= self.reach if self.faster else self.ratio <= self.reach) else "no"
-        figures = (f"{self.ours:.3g} {self.unit}", f"{self.theirs:.3g} {self.unit}", f"{self.ratio:.2f}")
-        return (self.what, self.rival, *figures, reach, verdict)
+        values = (f"{self.ours:.3g} {self.unit}", f"{self.theirs:.3g} {self.unit}", f"{self.ratio:.2f}")
+        return (self.what, self.rival, *values, reach, verdict)
 
 
 def compared(what: str, rival: str, ours: list[float], theirs: list[float], unit: str = "s", **reach: object) -> Row:
@@ -106,7 +106,7 @@ def composed(*overrides: str) -> dict:
 
 @contextmanager
 def terminal() -> Iterator[None]:
-    """Standard output is a terminal whose screen nobody looks at."""
+    """In the block, standard output is a terminal whose content is discarded."""
     master, slave = os.openpty()
 
     def drain() -> None:
@@ -125,7 +125,7 @@ def terminal() -> Iterator[None]:
 
 
 class Rounds(Callback):
-    """Times every epoch of ours, logging and saving included, and gives each rival its turn after it."""
+    """Times every epoch of ours, with logging and saving, and runs a round of each rival after it."""
 
     def __init__(self, turns: dict[str, Callable[[], float]]) -> None:
         self.turns = turns
@@ -135,7 +135,7 @@ class Rounds(Callback):
         self.began = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Before the checkpoint, which Lightning keeps for last: its time falls into the next round."""
+        """Lightning calls this before it saves the checkpoint, whose time therefore counts in the next round."""
         self.times["ours"].append(time.perf_counter() - self.began)
         for name, turn in self.turns.items():
             self.times[name].append(turn())
@@ -145,7 +145,7 @@ class Rounds(Callback):
 def rounds_of(
     make_turns: Callable[[Components], dict[str, Callable[[], float]]], rounds: int, *overrides: str
 ) -> dict[str, list[float]]:
-    """Seconds of ``rounds`` epochs of ours and of each rival, which ``make_turns`` makes of our components."""
+    """Seconds of each of ``rounds`` epochs of ours and of each rival; ``make_turns`` makes the rivals."""
     config = composed(*overrides, f"epochs={rounds + 1}")
     with tempfile.TemporaryDirectory() as folder, terminal(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -381,7 +381,7 @@ def objective_of(job: dict[str, float]) -> float:
 
 
 def curve(rounds: int, epochs: int = 40) -> Iterator[Row]:
-    """The whole way from the command to the report, and the worst difference in what the training minimises."""
+    """Seconds from the command to the report, and the largest difference in distortion + β rate."""
     latents, betas = (5, 20), (0.25, 0.5, 1.0, 2.0, 4.0)
     words = ["-m", "experiment=short", "accelerator=cpu", f"latent={','.join(map(str, latents))}"]
     ways = {
@@ -444,7 +444,7 @@ def memory(rounds: int) -> Iterator[Row]:
 
 
 def peak_of(arguments: list[str], **environment: str) -> float:
-    """The most megabytes that python with ``arguments`` had at a time."""
+    """The peak memory, in megabytes, of python with ``arguments``."""
     code = (
         "import resource, subprocess, sys; status = subprocess.run(sys.argv[1:], capture_output=True).returncode; "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, status)"
@@ -457,9 +457,10 @@ def peak_of(arguments: list[str], **environment: str) -> float:
 
 
 def growth(rounds: int) -> Iterator[Row]:
-    """What an image costs, and what one more latent or sample adds to an epoch, of many and of few.
+    """The time per image, per further latent and per further sample, for many compared with few.
 
-    Each epoch is measured by the products after it, which a slow hour of the machine slows as well.
+    The time of each epoch is divided by that of the matrix products right after it, so that other load on the machine
+    cancels.
     """
     products = {"products": rivals.Products(12_800, 128).epoch}
 
@@ -494,9 +495,10 @@ def stacked(rounds: int, runs: int = 16) -> Iterator[Row]:
 
 
 def age(rounds: int, epochs: int = 200, ends: int = 20) -> Iterator[Row]:
-    """The tutorials' recipe to its end, its first and last epochs measured by the products after each.
+    """The first and the last epochs of the tutorials' recipe.
 
-    A slow hour of the machine slows those as well.
+    The time of each is divided by that of the matrix products right after it, so that other load on the machine
+    cancels.
     """
 
     def turns(components: Components) -> dict[str, Callable[[], float]]:
@@ -540,7 +542,7 @@ def main() -> None:
     parser.add_argument("measurements", nargs="*", metavar="MEASUREMENT", help=f"any of {', '.join(names)}; all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="of torch in this process; as many as cores")
-    parser.add_argument("--json", type=Path, default=ROOT / "outputs" / "benchmark.json", help="where figures go too")
+    parser.add_argument("--json", type=Path, default=ROOT / "outputs" / "benchmark.json", help="file of the results")
     arguments = parser.parse_args()
     for name in arguments.measurements:
         if name not in names:
@@ -558,8 +560,8 @@ def main() -> None:
             rows.append(row)
             print("  ".join(row.cells), flush=True)
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            figures = {**machine, "rounds": arguments.rounds, "rows": [asdict(row) for row in rows]}
-            arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+            content = {**machine, "rounds": arguments.rounds, "rows": [asdict(row) for row in rows]}
+            arguments.json.write_text(json.dumps(content, indent=1) + "\n")
     table = Table(title=f"{machine['device']} of {machine['cores']} cores, torch {machine['torch']}")
     for column in ("what", "beside", "ours", "theirs", "ratio", "to reach", "reached"):
         table.add_column(column, justify="left" if column in ("what", "beside") else "right")

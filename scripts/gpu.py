@@ -49,7 +49,7 @@ class Failed(Exception):
     """A check found something wrong."""
 
 
-class Left(Exception):
+class NotPossible(Exception):
     """A check cannot be made on this machine."""
 
 
@@ -111,7 +111,7 @@ class Machine:
         return self.train("fp32", "trainer.precision=32-true")
 
     def beside(self, results: dict) -> str:
-        """The figures of a run beside those of single precision, if their ELBOs agree."""
+        """ELBO and epoch time of a run, and of the one in single precision; Failed where the ELBOs do not agree."""
         ours, theirs = results["test"]["elbo"], self.single_precision["test"]["elbo"]
         if not abs(ours - theirs) <= self.tolerance:
             raise Failed(f"elbo {ours:.2f}, and {theirs:.2f} in single precision")
@@ -180,7 +180,7 @@ def stacked_sweep(machine: Machine) -> str:
 def ddp_on_two(machine: Machine) -> str:
     """An auto-encoder draws no noise, so the gradients of two halves of a batch are those of the batch."""
     if machine.accelerator == "gpu" and torch.cuda.device_count() < 2:
-        raise Left("this machine has one GPU")
+        raise NotPossible("this machine has one GPU")
     accelerator = "accelerator=ddp" if machine.accelerator == "gpu" else "accelerator=ddp_cpu"
     words = ("model=ae", "optimizer.lr=1e-4", "epochs=2", "trainer.precision=32-true")
     one, two = machine.train("one", *words), machine.train("two", *words, accelerator, "trainer.devices=2")
@@ -221,7 +221,8 @@ def _wait_for(checkpoint: Path, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + WAIT_S
     while not checkpoint.exists():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise Failed("the run wrote no checkpoint before its end" if process.poll() is not None else "it hangs")
+            within = "before its end" if process.poll() is not None else f"in {WAIT_S} s"
+            raise Failed(f"the run wrote no checkpoint {within}")
         time.sleep(0.01)
     if process.poll() is not None:
         raise Failed("the run ended before it could be killed")
@@ -284,7 +285,7 @@ def work() -> None:
     rows = [check(name, machine) for name in CHECKS]
     count = torch.cuda.device_count() if machine.accelerator == "gpu" else 1
     title = f"{hardware.describe_device(machine.accelerator, max(count, 1))}, torch {torch.__version__}"
-    lines = [title, "", "| check | result | figures | seconds |", "|---|---|---|---|", *rows]
+    lines = [title, "", "| check | result | details | seconds |", "|---|---|---|---|", *rows]
     write_text(folder / "table.md", "\n".join(lines) + "\n")
     print("\n".join(["", *lines, "", f"runs and table: {folder}"]))
     failed = sum("**failed**" in row for row in rows)
@@ -297,14 +298,14 @@ def check(name: str, machine: Machine) -> str:
     print(f"{name} ...", end=" ", flush=True)
     begin = time.monotonic()
     try:
-        result, figures = "passed", CHECKS[name](machine)
-    except Left as reason:
-        result, figures = "left out", str(reason)
+        result, details = "passed", CHECKS[name](machine)
+    except NotPossible as reason:
+        result, details = "left out", str(reason)
     except (Failed, InputError, RunFailed) as error:
-        result, figures = "**failed**", str(error)
+        result, details = "**failed**", str(error)
     seconds = time.monotonic() - begin
-    print(f"{result.strip('*')}: {figures} ({seconds:.0f} s)", flush=True)
-    return f"| {name} | {result} | {figures.replace('|', '/')} | {seconds:.0f} |"
+    print(f"{result.strip('*')}: {details} ({seconds:.0f} s)", flush=True)
+    return f"| {name} | {result} | {details.replace('|', '/')} | {seconds:.0f} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write colour patches of two photographs that scikit-learn carries, as a folder of PNG files for data=folder.
+"""Write colour patches of two photographs that come with scikit-learn, as a folder of PNG files for data=folder.
 
     python scripts/photo_patches.py patches
     python train.py data=folder data.root=patches data.size=32

@@ -1,6 +1,6 @@
 """What scripts/benchmark.py measures against: the same VAE as others write it, and its matrix products alone.
 
-Each rival is made for some images and has ``epoch()``, which trains for one and returns its seconds.
+Each class takes the images and has ``epoch()``, which trains for one epoch and returns the seconds that it took.
 """
 
 import logging
@@ -146,7 +146,7 @@ class Pythae:
             return timed(lambda: self.trainer.train_step(self.epochs))
 
     def nll(self, images: Tensor, samples: int) -> float:
-        """Seconds of its own estimate for ``images``."""
+        """The seconds that pythae's own estimate of nll takes for ``images``."""
         self.model.eval()
         with torch.no_grad():
             return timed(lambda: self.model.get_nll(images.float() / 255, n_samples=samples, batch_size=100))
@@ -155,7 +155,7 @@ class Pythae:
 class BareLoop:
     """No framework: images in memory, a gather per batch, fused Adam, one step after the other.
 
-    Args:
+    **Arguments**
         images: uint8 ``(N, 1, 28, 28)``.
         loss: what it minimises, ``(encoder, decoder, x) -> scalar``.
         networks: encoder and decoder; the tutorials' by default.
@@ -269,14 +269,14 @@ class Products:
                     gradient @ weight
 
 
-def decoding_products(codes: int, bf16: bool = False, rows: int = 500) -> float:
-    """Seconds of the decoder's matrix products for ``codes``."""
+def decoding_products(latents: int, bf16: bool = False, rows: int = 500) -> float:
+    """The seconds that the decoder's matrix products take for this number of ``latents``."""
     kind = torch.bfloat16 if bf16 else torch.float32
     z, hidden = torch.randn(rows, LATENT, dtype=kind), torch.randn(rows, HIDDEN, dtype=kind)
     first, second = torch.randn(HIDDEN, LATENT, dtype=kind), torch.randn(PIXELS, HIDDEN, dtype=kind)
 
     def multiply() -> None:
-        for _ in range(-(-codes // rows)):
+        for _ in range(-(-latents // rows)):
             z @ first.T
             hidden @ second.T
 

@@ -6,8 +6,8 @@
 #   sinfo; python train.py -m latent=2,4 hydra/launcher=submitit_slurm hydra.launcher.partition=loopback
 #   sudo bash scripts/slurm_on_loopback.sh stop /tmp/slurm
 #
-# It starts munged (a key of its own), slurmctld and slurmd, all of whose files lie in the folder that is named, and
-# which listen on 127.0.0.1 alone. Nothing in /etc is read or written. Jobs run as whoever submits them, without
+# It starts munged (a key of its own), slurmctld and slurmd. They write to the given folder only and listen on
+# 127.0.0.1 only. Nothing in /etc is read or written. Jobs run as whoever submits them, without
 # limits on memory (no cgroups); there is no accounting.
 set -euo pipefail
 

@@ -1,4 +1,4 @@
-"""Train the jobs of a sweep together, stacked in one process, where they differ in numbers alone.
+"""Train the jobs of a sweep together, stacked in one process, where they differ only in the values of numbers.
 
     python scripts/train_stacked.py name=grid experiment=stackable beta.weight=0.5,1,2,4 seed=1,2 optimizer.lr=4e-3,8e-3
 
@@ -58,7 +58,7 @@ def work() -> None:
 def jobs(arguments: list[str]) -> list[Run]:
     """The jobs of the sweep that ``arguments`` describe."""
     if not any(argument.startswith("name=") for argument in arguments):
-        raise InputError("the sweep needs a name, which its directory is called by: name=...")
+        raise InputError("the sweep needs a name, after which its directory is named: name=...")
     _, sweep = with_sweep_directory(arguments)
     try:
         command = CommandLine.parse(arguments)

@@ -13,7 +13,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-from vaelab import models  # fast, as this module
+from vaelab import models  # imports no torch
 from vaelab.lazy import attributes
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "score": "ELBO and -log p(x) of each image",
     "compare": "options and metrics of finished runs side by side",
     "report": "tables and plots of one or several sweeps",
-    "explore": "a page in the browser to play with runs and sweeps",
+    "explore": "a page in the browser to explore runs and sweeps",
     "export": "encoder and decoder as ONNX files",
 }
 OF_CHECKOUT = {"train": "python train.py", "sweep": "python train.py -m"}  # the others are scripts

@@ -41,7 +41,7 @@ def with_overrides_of_resumed_run(arguments: list[str]) -> list[str]:
         return arguments  # a checkpoint outside a run: the command line has to name the model
     old = list(map(str, OmegaConf.load(saved)))
     folder = _folder_of_resumed_run(arguments, directory)
-    # Without +x=... of the run there is nothing that ~x could remove.
+    # Where ~x removes an option that the run added by +x=..., both are left out.
     typed_now = [word for word in arguments if not (word[:1] == "~" and any(_adds(word, other) for other in old))]
     return [*_saved_overrides(old, directory, {_option(argument) for argument in arguments}), *typed_now, *folder]
 
@@ -101,9 +101,9 @@ def with_sweep_directory(arguments: list[str]) -> tuple[list[str], Path | None]:
 
 
 def _as_axis(argument: str, parsed: dict[str, Override]) -> str:
-    """An option of a swept group as an axis of one value.
+    """``beta.warmup=0.1`` as a sweep over one value, where the group ``beta`` is swept; other arguments unchanged.
 
-    Hydra reads all that is no axis before it knows a job's member of the group, and members have different options.
+    Hydra checks fixed options before it knows which member of the group a job has, and members differ in options.
     """
     option, _, value = argument.partition("=")
     group, override = parsed.get(option.partition(".")[0]), parsed.get(option)
@@ -125,7 +125,7 @@ def _named_sweep(parsed: dict[str, Override]) -> Path | None:
 
 
 def _derived_sweep(overrides: list[Override]) -> tuple[Path, list[str]]:
-    """The directory of a sweep without a name, and what keeps its fixed options out of the names of its jobs."""
+    """The directory of a sweep without a name, and the override that keeps its fixed options out of jobs' names."""
     axes = [override.get_key_element() for override in overrides if override.is_sweep_override()]
     fixed = {
         override.get_key_element(): override.get_value_element_as_str()

@@ -1,4 +1,4 @@
-"""Compare finished runs on the same images: their options, their metrics, and what they make of the same noise.
+"""Compare finished runs on the same images: their options, their metrics, and samples from the same noise.
 
     python scripts/compare.py outputs/runs/one outputs/runs/two outputs/runs/three
     python scripts/compare.py outputs/runs/one outputs/runs/two --to one-and-two.png
@@ -22,7 +22,7 @@ from vaelab.sweeps.comparison_plot import draw
 from vaelab.sweeps.names import directory_name
 
 SUFFIXES = (".png",)
-WIDEST = 250  # letters of a line of a table; as many as it needs are used
+WIDEST = 250  # characters in a line of a table, at most
 SINGLE = (
     "An error (±) is that of the estimate for this model. Single runs do not say how much another seed would change a "
     "metric: sweep over seeds (docs/sweeps.md)."

@@ -4,8 +4,8 @@
     python scripts/encode.py outputs/runs/two mine.parquet --images my-digits/
 
 An .npz holds mean and std (N, D), and label (N,) or path (N,). The table has the columns z0, z1, ..., std0, std1, ...
-Your own images are converted to grey and resized; where their aspect ratio is another than the model's, they get a
-margin of background. --invert is for dark digits on a bright background.
+Your own images are converted to grey and resized; an image of another aspect ratio than the model's gets a margin of
+background. --invert is for dark digits on a bright background.
 """
 
 import argparse

@@ -7,9 +7,9 @@ The parts are likelihood (nll by importance sampling), latents, aggregate (mutua
 correlation), probes (classifiers of the latents), disentanglement (MIG, SAP, DCI and FactorVAE score of images with
 known factors), samples (against test images, in the features of a classifier that is trained once and kept),
 amortization (what the encoder loses) and curve (likelihood and latents at each beta of model=multirate, at the betas
-that betas=[0.5,1,2] names). The last two take long, and so are asked for: curve=true. A part that results.json holds
-already, computed with the same settings, is not computed again, unless recompute=true. A part that failed is tried
-again.
+that betas=[0.5,1,2] names). The last two take long and are computed only on request: curve=true. A part that
+results.json holds already, computed with the same settings, is not computed again, unless recompute=true. A part that
+failed is tried again.
 
     python scripts/evaluate.py outputs/runs/two --config-dir mine metric=spread
 
@@ -46,7 +46,7 @@ from vaelab.runs.results import RESULTS, add_evaluation, has_failed, is_known, r
 Metrics = Mapping[str, object]
 
 RECOMPUTE = "recompute"
-# Options that are true or false: which parts to compute, and whether also those that are known.
+# Options that are true or false: the parts to compute, and whether to compute stored parts again.
 LONG = ("amortization", "curve")  # parts that take long
 SWITCHES: Mapping[str, bool] = {**{part: part not in LONG for part in PARTS}, RECOMPUTE: False}
 SWITCH_TYPE = dataclasses.make_dataclass("Switches", [(name, bool, value) for name, value in SWITCHES.items()])

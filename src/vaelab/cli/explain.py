@@ -80,7 +80,7 @@ def _unresolved(missing: str | None, command: CommandLine) -> str:
     whose = f"{named}: " if named else ""
     if missing is None:
         return f"{whose}an option refers to itself; write a value"
-    return f"{whose}there is no option {missing!r} to refer to; write a value, or the name of another option; {_all()}"
+    return f"{whose}there is no option {missing!r} to refer to; write a value, or the name of another option; {_hint()}"
 
 
 def _rejected(how: str, option: str, command: CommandLine) -> str:
@@ -91,11 +91,11 @@ def _rejected(how: str, option: str, command: CommandLine) -> str:
     if how == "append to config":
         return f"+{option}={value}: there is an option {option!r} already: {typeable(f'{option}={value}')}, without +"
     if how == "delete from config":
-        return f"~{option}: there is no option {option!r} to remove: leave it out; {_all()}"
+        return f"~{option}: there is no option {option!r} to remove: leave it out; {_hint()}"
     return no_option(option, value, command)
 
 
-def _all() -> str:
+def _hint() -> str:
     return f"{typed('train')} --cfg job prints them all"
 
 
@@ -103,7 +103,7 @@ def no_option(option: str, value: str, command: CommandLine) -> str:
     """The line for an option that does not exist, or not in the chosen member of its group."""
     if option in OWN_GROUPS:
         return (
-            f"{option}={value}: vaelab ships no member of the group {option!r}: say where your own lies, "
+            f"{option}={value}: vaelab ships no member of the group {option!r}: name the folder of your own with "
             "--config-dir FOLDER"
         )
     composed = _compose(command)
@@ -113,13 +113,13 @@ def no_option(option: str, value: str, command: CommandLine) -> str:
         return _lacking(option, value, group, having[group], command, composed)
     close = _closest(option, {known for known in composed.options if not command.members.is_group(known)} - sections())
     if close is not None:
-        return f"there is no option {option!r}; did you mean {typeable(f'{close}={value}')}? {_all()}"
+        return f"there is no option {option!r}; did you mean {typeable(f'{close}={value}')}? {_hint()}"
     close = _closest(option, command.members.all_options())
     if close is not None and (having := command.members.having(close)):
         group, members = next(iter(having.items()))
         example = typeable(f"{group}={members[0]}", f"{close}={value}")
         return f"there is no option {option!r}; did you mean {close!r} of {group}={_listed(members)}, as in {example}?"
-    return f"there is no option {option!r}; leave it out; {_all()}"
+    return f"there is no option {option!r}; leave it out; {_hint()}"
 
 
 def _closest(option: str, candidates: set[str]) -> str | None:
@@ -249,8 +249,8 @@ def unknown_option(
         value = typed.partition("=")[2]
         others = f"; {group}={_listed(having)} {'has' if len(having) == 1 else 'have'} it" if having else ""
         take = f", or take {typeable(f'{group}={having[0]}', f'{error.option}={value}')}" if having else ""
-        return f"{_said(group, choices)} has no option {name!r}{others}: leave {typed} out{take}"
-    setter = next((said for said in choices if error.option in members.options(said, str(choices[said]))), None)
+        return f"{_chosen(group, choices)} has no option {name!r}{others}: leave {typed} out{take}"
+    setter = next((other for other in choices if error.option in members.options(other, str(choices[other]))), None)
     if setter is None:
         return str(error)
     if setter == group and error.meant:
@@ -261,8 +261,8 @@ def unknown_option(
             f"remove it, {' '.join([*_targets(group, words), f'~{error.option}'])}"
         )
     return (
-        f"{setter}={choices[setter]} sets {error.option}, which {_said(group, choices)} does not have: "
-        f"leave {_said(group, choices)} out, or take another {setter}"
+        f"{setter}={choices[setter]} sets {error.option}, which {_chosen(group, choices)} does not have: "
+        f"leave {_chosen(group, choices)} out, or take another {setter}"
     )
 
 
@@ -271,5 +271,5 @@ def _targets(group: str, words: Sequence[str]) -> list[str]:
     return [word for word in words if _key(word) == f"{group}._target_"]
 
 
-def _said(group: str, choices: Mapping[str, str | None]) -> str:
+def _chosen(group: str, choices: Mapping[str, str | None]) -> str:
     return f"{group}={choices[group]}" if choices.get(group) else group

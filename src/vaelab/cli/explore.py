@@ -1,11 +1,11 @@
-"""A page in the browser to play with finished runs or a sweep: python scripts/explore.py outputs/runs/X
+"""A page in the browser to explore finished runs or a sweep: python scripts/explore.py outputs/runs/X
 
     python scripts/explore.py outputs/runs/one outputs/runs/two
     python scripts/explore.py outputs/sweeps/latent
     python scripts/explore.py outputs/runs/one --static one-page/
 
-Draw an image and see what the model makes of it, move its latents, look at the map of latents, compare runs, and walk
-through a sweep. Only this machine can open the page, unless --host says otherwise.
+Draw an image and see its reconstruction and posterior, change latents, look at the map of latents, compare runs, and
+open the configurations of a sweep. Only this machine can open the page, unless --host says otherwise.
 With --static the page of one run is written as plain files for any web server.
 """
 
@@ -17,7 +17,7 @@ from vaelab.cli import tools
 from vaelab.cli.messages import say
 from vaelab.errors import InputError
 
-HOST, PORT = "127.0.0.1", 8137  # a port that no common service has
+HOST, PORT = "127.0.0.1", 8137  # a port that no common service uses
 
 
 def parse() -> argparse.Namespace:

@@ -74,7 +74,7 @@ class Members:
         return f"{group}={member}: the members of group {group!r} are {', '.join(known)}{hint}"
 
     def default(self, group: str) -> str:
-        """The member of a run that does not choose one, as ``config.yaml`` has it; of other groups the first."""
+        """The member that ``config.yaml`` selects; for a group that it does not set, the first one."""
         defaults = _read(CONF / "config.yaml")[1]["defaults"]
         assert isinstance(defaults, list)
         chosen = [entry[group] for entry in defaults if isinstance(entry, Mapping) and group in entry]

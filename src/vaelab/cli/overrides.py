@@ -1,4 +1,4 @@
-"""Checks of the command line before Hydra reads it, where Hydra would print a page, or accept what makes no sense."""
+"""Checks of the command line before Hydra reads it, for errors that Hydra explains badly or does not find."""
 
 import argparse
 import shlex

@@ -50,7 +50,7 @@ def train(*overrides: str) -> "FinishedRun":
     words = _checked("train", overrides)
     from vaelab.runs.finished import load
 
-    return load(_do(words))
+    return load(_execute(words))
 
 
 def sweep(*overrides: str) -> "pd.DataFrame":
@@ -73,7 +73,7 @@ def sweep(*overrides: str) -> "pd.DataFrame":
         table = vaelab.sweep("latent=2,10", "beta.weight=1,4")
         table[["latent", "beta.weight", "test_elbo"]]
     """
-    directory = _do([MULTIRUN[0], *_checked("sweep", overrides)])
+    directory = _execute([MULTIRUN[0], *_checked("sweep", overrides)])
     from vaelab.sweeps.documents import job_table
     from vaelab.sweeps.table import read
 
@@ -136,8 +136,8 @@ def _checked(function: str, overrides: tuple[str, ...]) -> list[str]:
     return list(overrides)
 
 
-def _do(words: list[str]) -> Path:
-    """The directory of the run or the sweep that the command line ``words`` makes."""
+def _execute(words: list[str]) -> Path:
+    """Execute the command line ``words``, and return the directory of the run or the sweep."""
     vaelab.STARTED = time.time()
     with _arguments(words):
         directory = start(words)
@@ -147,7 +147,7 @@ def _do(words: list[str]) -> Path:
 
 @contextmanager
 def _arguments(words: list[str]) -> Iterator[None]:
-    """In the block, the process has the arguments ``words``, where Hydra reads them; after it train.log is closed."""
+    """Set ``sys.argv``, which Hydra reads, to ``words`` in the block; close train.log at its end."""
     from vaelab.runs.console import close_logs
 
     before = sys.argv

@@ -3,8 +3,8 @@
     python scripts/reconstruct.py outputs/runs/two mine.png my-digits/ another.png
     python scripts/reconstruct.py outputs/runs/two mine.png scan.jpg --invert
 
-Images are converted to grey and resized to the model's size; where their aspect ratio is another than the model's, they
-get a margin of background. --invert is for dark digits on a bright background. The squared error of each image is
+Images are converted to grey and resized to the model's size; an image of another aspect ratio gets a margin of
+background. --invert is for dark digits on a bright background. The squared error of each image is
 printed, and its ELBO in nats where the model has one: it is low for images that differ from the training images.
 """
 

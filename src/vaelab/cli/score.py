@@ -76,7 +76,7 @@ def describe(table: pd.DataFrame) -> str:
 
 
 def separation(table: pd.DataFrame, data: ImageDataModule) -> str:
-    """How well the score tells the classes of the training from the others."""
+    """The ROC-AUC with which the score separates the classes of the training from the others."""
     score = "nll" if "nll" in table else "squared_error"
     area = roc_auc_score(~table["known"], table[score])
     others = sorted(set(table.loc[~table["known"], "label"]))

@@ -1,4 +1,4 @@
-"""The report at the end of a sweep, which a sweep makes whatever became of its jobs."""
+"""The report at the end of a sweep, also of one whose jobs failed."""
 
 import shlex
 import sys

@@ -1,4 +1,4 @@
-"""What the scripts share: arguments, a finished run to work on, the file to write, errors and progress."""
+"""What the commands share: arguments, a finished run to work on, the file to write, errors and progress."""
 
 import argparse
 import sys
@@ -95,7 +95,7 @@ def add_images(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Add what is to be known of the user's own images."""
+    """Add ``--invert`` and ``--label``, which describe the user's own images."""
     parser.add_argument("--invert", action="store_true", help="the images are dark on a bright background")
     parser.add_argument("--label", type=int, help="the class of all images, for a conditional model")
 

@@ -54,7 +54,7 @@ class JobFailed(Exception):
 
 
 class Stopped(SystemExit):
-    """Ends a run from inside of Hydra, which passes an exit on, and adds lines of its own to other exceptions."""
+    """Carries an error out of Hydra, which lets SystemExit pass and adds lines of its own to other exceptions."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(1)
@@ -85,12 +85,12 @@ def start(words: list[str]) -> Path | None:
     **Raises**
         VaelabError: the one line that the command ends with. Any other exception is a bug.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing a page
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     try:
         return _start(words)
     except Stopped as stopped:
         error = stopped.error
-    raise error  # here, so that its own context stays
+    raise error  # outside of the except block, so that it keeps its own context
 
 
 def _start(words: list[str]) -> Path | None:
@@ -165,7 +165,7 @@ def _why_the_sweep_ended(error: Exception) -> str:
 
 @dataclass
 class Job:
-    """One run of those that Hydra composed: where it goes, and how it runs."""
+    """One run as Hydra composed it: its directory, and how it is to be run."""
 
     overrides: list[str]
     choices: dict[str, str]

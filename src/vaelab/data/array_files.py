@@ -1,4 +1,4 @@
-"""Arrays in .npy, .npz and .pt files: their shapes by a look at the headers, and their content mapped into memory."""
+"""Arrays in .npy, .npz and .pt files: their shapes, read from the headers, and their content, mapped into memory."""
 
 import os
 import shutil
@@ -61,7 +61,7 @@ def list_arrays(path: Path) -> dict[str, StoredArray]:
 
 @contextmanager
 def _explaining(path: Path) -> Iterator[None]:
-    """What is wrong with a damaged file, in one line."""
+    """Turn the exceptions that a damaged file causes in the block into an InputError of one line."""
     try:
         yield
     except InputError:

@@ -10,7 +10,7 @@ from torch import Tensor
 from vaelab import rng
 from vaelab.data.mapped import MappedFile
 
-ROOM = 4  # times the size of a file of images: the free memory of a GPU that they are copied to
+ROOM = 4  # images in a file are copied to a GPU that has so many times their size free
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What the sets of a user's own images share: the cache, the split, and what is said about them."""
+"""What the sets of a user's own images share: the cache, the split, and the messages about them."""
 
 import logging
 from abc import abstractmethod
@@ -62,7 +62,7 @@ class CachedImages(ImageDataModule):
         cache = self._cache or obtain(self.source(), self.cache)
         self.contents = cache.contents
         self.check_contents()
-        self._say(cache)
+        self._log_findings(cache)
         train, val, test = (self.contents.counts[part] for part in ("train", "val", "test"))
         self.val = self._validation(train, val)
         end = train + val
@@ -97,7 +97,7 @@ class CachedImages(ImageDataModule):
         """As that of every set, and ``content``, which identifies the images."""
         return {**super().describe(), "content": self.contents.digest}
 
-    def _say(self, cache: Cache) -> None:
+    def _log_findings(self, cache: Cache) -> None:
         """Log what was found, and what a user should know about it."""
         contents, channels = cache.contents, cache.images.array.shape[1]
         classes = f"{len(contents.classes)} classes: {listed(contents.classes)}" if contents.classes else "no classes"
@@ -107,7 +107,7 @@ class CachedImages(ImageDataModule):
         if contents.duplicates:
             log.warning(
                 f"WARNING: {contents.duplicates:,} of the {contents.counts['test']:,} test images of {self.name} are "
-                "among its training or validation images, too: metrics of the test flatter a model that remembers them"
+                "among its training or validation images, too: a model that memorises images gets too good test metrics"
             )
         if contents.is_grey and channels > 1:
             log.info(f"all images of {self.name} are grey: data.channels=1 would take a third of the memory and time")

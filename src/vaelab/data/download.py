@@ -1,4 +1,4 @@
-"""Downloads of image sets by torchvision: complete, or without a trace."""
+"""Downloads of image sets by torchvision, which appear in their folder only when they are complete."""
 
 import logging
 import os

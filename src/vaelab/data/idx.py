@@ -22,7 +22,7 @@ FILES = {
     "test_labels": "t10k-labels-idx1-ubyte",
 }
 OWN = "for images of your own in this format take data.checksums=null, for image files data=folder"
-# Nothing advises to delete a file: it may be the only copy of somebody's own images.
+# No message advises to delete a file: it may be the only copy of the user's own images.
 AGAIN = "for the official file move this one to another place, and the next run downloads it"
 
 

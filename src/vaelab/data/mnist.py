@@ -94,7 +94,7 @@ class IDXDataModule(ImageDataModule):
         raise InputError(f"{missing}; {REMEDY}{self.alternative}")
 
     def _check_missing(self) -> None:
-        """Raise an InputError where the folder has other files than expected, which a download would not mend."""
+        """Raise an InputError where the folder has other files than expected, so that a download would not help."""
         if is_of_other_set(self.root, self.dataset):
             raise InputError(f"data.root={self.root} is a folder of another set than {self.dataset}: {REMEDY}")
         there = find_some(self.folder, self.files)

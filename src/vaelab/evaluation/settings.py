@@ -38,7 +38,7 @@ class Settings:
     """How many samples and images the parts of an evaluation use.
 
     **Raises**
-        InputError: a setting has a value that does not exist.
+        InputError: a setting has an invalid value.
 
     >>> Settings(nll_samples=500).aggregate_images
     10000
@@ -88,7 +88,7 @@ class Settings:
                 leaves the nll out of the test; a part of the evaluation then takes 2.
 
         **Raises**
-            InputError: an option has a value that does not exist; the message has its name as the user types it.
+            InputError: an option has an invalid value; the message has its name as the user types it.
         """
         given = {name: options[name] for name in NAMES if name in options}
         if "nll_samples" in given:

@@ -38,7 +38,7 @@ TESTING = ("nll_samples", "prior_samples", "chunk", "active_variance")
 
 
 def check_options(config: dict, typed: str = "") -> None:
-    """Raise an InputError where an option of the run itself, not of its pieces, has a value that does not exist.
+    """Raise an InputError where an option of the run itself, not of its pieces, has an invalid value.
 
     **Arguments**
         typed: what the user typed to choose the accelerator.
