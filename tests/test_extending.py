@@ -141,7 +141,7 @@ def test_a_folder_that_has_moved_is_named_anew(folder, runs, script, tmp_path):
     (directory / ".hydra" / "folders.yaml").write_text(f"- {gone}\n")
     status, _, err = script("sample", directory, "s.png")
     assert (status, err.count("\n")) == (1, 1)
-    assert f"pieces of its own, student_mixture.py, which lay in {gone}" in err.replace("sparsity.py, ", "")
+    assert f"pieces of its own, student_mixture.py, which were in {gone}" in err.replace("sparsity.py, ", "")
     assert "--config-dir FOLDER" in err
     shutil.copytree(folder / "mine", now)
     assert script("sample", directory, "s.png", "--config-dir", now)[::2] == (0, "")
@@ -153,7 +153,7 @@ def test_a_folder_that_has_moved_is_named_anew(folder, runs, script, tmp_path):
 
 
 def test_two_runs_with_modules_of_one_name_each_get_their_own(runs, folder, tmp_path):
-    """As in a report of two sweeps, whose pieces lay in different folders."""
+    """As in a report of two sweeps, whose pieces are in different folders."""
     directory, other = tmp_path / "other", tmp_path / "pieces"
     shutil.copytree(runs("prior"), directory)
     shutil.copytree(folder / "mine", other)

@@ -96,8 +96,8 @@ def load_module(where: str, path: str, name: str) -> ModuleType:
 def _where_to_put(module: str) -> str:
     top = module.partition(".")[0]
     if USED:
-        return f" in {', '.join(USED)}: put {top}.py there, or say where it lies now, --config-dir FOLDER"
-    return f": say where {top}.py lies, --config-dir FOLDER"
+        return f" in {', '.join(USED)}: put {top}.py there, or name the folder where it is now with --config-dir FOLDER"
+    return f": name the folder of {top}.py with --config-dir FOLDER"
 
 
 def _line_of(error: BaseException) -> str:

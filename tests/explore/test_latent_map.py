@@ -13,7 +13,7 @@ def test_two_latents_are_the_plane_itself():
     run = explored("latent=2")
     assert planes(run) == [(0, 1)]
     found = latent_map(run, (0, 1))
-    torch.testing.assert_close(found.points, run.codes.means)
+    torch.testing.assert_close(found.points, run.encoded.means)
     torch.testing.assert_close(found.latents((0.5, -1.5)), torch.tensor([0.5, -1.5]))
     assert found.axes == ("z0", "z1")
     assert found.contours == [(0, 0, radius) for radius in (1, 2, 3)]
@@ -24,7 +24,7 @@ def test_more_latents_are_projected_by_pca_and_back():
     run = explored("latent=5")
     assert planes(run)[0] is None
     found = latent_map(run, None)
-    expected = PCA(2).fit_transform(run.codes.means.double().numpy())
+    expected = PCA(2).fit_transform(run.encoded.means.double().numpy())
     torch.testing.assert_close(found.points.double(), torch.from_numpy(expected), atol=1e-4, rtol=0)
     z = found.latents((0.3, -0.2))
     torch.testing.assert_close((z - found.origin) @ found.directions.T, torch.tensor([0.3, -0.2]), atol=1e-5, rtol=0)
@@ -39,18 +39,18 @@ def test_a_pair_of_latents_leaves_the_others_at_their_mean():
     pair = planes(run)[1]
     assert pair == (run.order[0], run.order[1])
     found = latent_map(run, pair)
-    torch.testing.assert_close(found.points, run.codes.means[:, list(pair)])
+    torch.testing.assert_close(found.points, run.encoded.means[:, list(pair)])
     z = found.latents((2.0, -2.0))
     others = [latent for latent in range(5) if latent not in pair]
     assert z[list(pair)].tolist() == [2, -2]
-    torch.testing.assert_close(z[others], run.codes.means.mean(0)[others])
+    torch.testing.assert_close(z[others], run.encoded.means.mean(0)[others])
 
 
 def test_one_latent_is_drawn_against_the_labels():
     run = explored("latent=1")
     (plane,) = planes(run)
     found = latent_map(run, plane)
-    torch.testing.assert_close(found.points[:, :1], run.codes.means)
+    torch.testing.assert_close(found.points[:, :1], run.encoded.means)
     assert torch.equal(found.points[:, 1].round().long(), found.labels)
     assert found.latents((0.7, 5.0)).tolist() == pytest.approx([0.7])
     assert found.contours == []
@@ -87,7 +87,7 @@ def test_paths_lead_from_one_image_to_the_other(overrides):
     x = run.images[0]
     torch.testing.assert_close(found["pixels"][[0, -1]], x[[0, 2]])
     label = None if run.run.classes is None else 3
-    ends = run.decode(run.codes.means[[0, 2]], label)
+    ends = run.decode(run.encoded.means[[0, 2]], label)
     for way in ("line", "arc", "decoder"):
         assert found[way].shape == (STEPS, *run.shape)
         torch.testing.assert_close(found[way][[0, -1]], ends, atol=1e-4, rtol=0)

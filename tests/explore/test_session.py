@@ -55,11 +55,11 @@ def test_a_model_without_a_bound_has_no_rate_and_starts_at_the_mean_of_its_codes
     run = explored("model=ae")
     assert not run.has_prior
     assert run.collapsed == [False] * run.latent
-    torch.testing.assert_close(run.centre, run.codes.means.mean(0))
-    variance = run.codes.means.var(0)
+    torch.testing.assert_close(run.centre, run.encoded.means.mean(0))
+    variance = run.encoded.means.var(0)
     assert run.order == variance.argsort(descending=True).tolist()
     shares = Normal(0.0, 1.0).cdf(torch.tensor([-3.0, 3.0]))
-    torch.testing.assert_close(run.ranges, run.codes.means.quantile(shares, 0))
+    torch.testing.assert_close(run.ranges, run.encoded.means.quantile(shares, 0))
 
 
 def test_latents_are_in_the_order_of_their_kl_and_collapsed_where_it_is_small():
@@ -77,7 +77,7 @@ def test_latents_are_in_the_order_of_their_kl_and_collapsed_where_it_is_small():
     assert not run.collapsed[0]
     q = factors(run.model.encode(run.images[0]))
     kl = 0.5 * (q.mean.square() + q.variance - 1 - q.variance.log()).mean(0)
-    torch.testing.assert_close(run.codes.kl, kl.detach())
+    torch.testing.assert_close(run.encoded.kl, kl.detach())
     assert run.collapsed == (kl < USED).tolist()
 
 
@@ -121,8 +121,8 @@ def test_beta_changes_a_multirate_model_and_no_other():
     assert low.run.beta == 0.3
     assert run.at(0.3) is low
     assert not torch.equal(low.look(x).reconstruction, high.look(x).reconstruction)
-    assert not torch.equal(low.codes.means, high.codes.means)
-    torch.testing.assert_close(run.at(1.0).codes.means, run.codes.means)
+    assert not torch.equal(low.encoded.means, high.encoded.means)
+    torch.testing.assert_close(run.at(1.0).encoded.means, run.encoded.means)
     assert high.images is run.images
     with pytest.raises(InputError, match="one beta"):
         explored().at(2.0)
@@ -135,7 +135,7 @@ def test_without_its_images_a_run_still_draws(tmp_path):
     del bare.run.__dict__["data"]
     bare.run.directory = tmp_path  # has no results.json, so its data cannot be found
     assert bare.images is None
-    assert bare.codes is None
+    assert bare.encoded is None
     assert "results.json" in bare.missing
     assert bare.order == [0, 1, 2]
     assert bare.classes_seen == []

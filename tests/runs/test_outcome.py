@@ -60,7 +60,7 @@ def test_a_training_that_max_steps_ended_within_an_epoch_and_that_goes_on(comman
     status, _, err = command("ckpt=outputs/runs/run/checkpoints/last.ckpt")
     assert (status, err.count("\n")) == (1, 1)
     assert (
-        "has 11 steps behind it, and trainer.max_steps=11 ends it there: to train on, add trainer.max_steps=22" in err
+        "was trained for 11 steps, and trainer.max_steps=11 ends it there: to train on, add trainer.max_steps=22" in err
     )
     status, out, err = command("ckpt=outputs/runs/run/checkpoints/last.ckpt", "trainer.max_steps=null")
     assert (status, err) == (0, "")

@@ -54,8 +54,8 @@ def _folder_of_resumed_run(arguments: list[str], directory: Path) -> list[str]:
     for folder in folders:
         if not folder.is_dir():
             raise InputError(
-                f"{directory} has pieces of its own, which lay in {folder}, and that folder is gone: bring it back, or "
-                "say where they lie now, --config-dir FOLDER"
+                f"{directory} has pieces of its own, which were in {folder}, and that folder is gone: bring it back, "
+                "or name the folder where they are now with --config-dir FOLDER"
             )
     return [f"--config-dir={folder}" for folder in folders[:1]]
 

@@ -66,7 +66,7 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     """Add the folder of the user's own pieces."""
     parser.add_argument(
         "--config-dir", type=Path, metavar="FOLDER",
-        help="where your own pieces lie now; default: where they lay when the run was trained",
+        help="where your own pieces are now; default: where they were when the run was trained",
     )  # fmt: skip
 
 

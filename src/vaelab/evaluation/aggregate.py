@@ -109,5 +109,5 @@ def _log_aggregate(q: Distribution, z: Tensor, is_product: bool, track: Track) -
 
 
 def _mean(values: Tensor) -> float:
-    """MPS has no float64."""
+    """The mean in float64, except on MPS, which has none."""
     return float(values.mean() if values.device.type == "mps" else values.double().mean())

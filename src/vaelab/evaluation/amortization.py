@@ -1,4 +1,4 @@
-"""The two parts of the gap: what the posterior's family cannot fit, and what the encoder loses beside that.
+"""The two parts of the gap: what the posterior's family cannot fit, and what the encoder loses in addition.
 
     gap = log p(x) - ELBO(q) = [log p(x) - ELBO(q*)] + [ELBO(q*) - ELBO(q)]
 

@@ -1,7 +1,7 @@
 """The part ``disentanglement``: how well single latents represent single factors of variation, where these are known.
 
-All metrics are of posterior means z ``(N, D)`` and factors v ``(N, F)``, whole numbers. What is fitted is fitted to
-training images, and scored on test images.
+All metrics are computed from posterior means z ``(N, D)`` and factors v ``(N, F)``, whole numbers. Classifiers are
+fitted to training images and scored on test images.
 """
 
 import numpy as np

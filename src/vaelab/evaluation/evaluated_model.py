@@ -1,4 +1,4 @@
-"""The model under evaluation: what plots and metrics are made of."""
+"""The model under evaluation, from which plots and metrics are computed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ BATCH = 500  # images
 
 @dataclass
 class EvaluatedModel:
-    """A model in evaluation mode with its data and with what it was trained for.
+    """A model in evaluation mode, with its data and its objective.
 
     **Arguments**
         model: in evaluation mode.

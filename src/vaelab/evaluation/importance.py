@@ -57,11 +57,11 @@ def importance_weights(
 ) -> ImportanceWeights:
     """Importance weights of latent samples for images ``x`` ``(B, C, H, W)``.
 
-    A q that misses a mode of p(z|x), or that is narrower, misses probability mass, and its weights do not show it.
-    Against missed modes samples of p(z), and of a wider distribution, can be added. All images share them: each is
-    decoded once and weighed by matrix products. `useful_prior_samples` says where they help. Against a q that is too
-    narrow a half of its samples can be drawn from a wider one. The density in a weight is then that of the mixture of
-    all proposals, so that the mean of the weights stays p(x).
+    Where q misses a mode of p(z|x), or is narrower than it, the estimate lacks probability mass, and the weights do not
+    show that. Against missed modes, samples of p(z) and of a wider distribution can be added. All images share them:
+    each is decoded once, and its weights for all images are matrix products. `useful_prior_samples` says where they
+    help. Against a q that is too narrow, half of its samples can be drawn from a wider one. The density in a weight is
+    that of the mixture of all proposals, so that the mean of the weights stays p(x).
 
     **References**
         Importance Weighted Autoencoders (Burda et al., 2016).
@@ -210,7 +210,7 @@ def can_widen(model: Model) -> bool:
 
 
 def bf16_error(model: Model, x: Tensor, samples: int = 100, chunk: int | None = None) -> float:
-    """By how many nats bfloat16 products change log p(x), in the mean over ``x``, with the same noise."""
+    """The change of log p(x) in nats by bfloat16 products, averaged over the images ``x``, with the same noise."""
     estimates = []
     for bf16 in (False, True):
         with rng.fixed_noise(x.device, rng.EVALUATE):

@@ -65,7 +65,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
 def _values(
     evaluation: Evaluation, x: Tensor, labels: Tensor, prior_samples: int, widen: float, precision: _Precision
 ) -> dict[str, Tensor]:
-    """Of each image ``(B,)``."""
+    """The metrics of each image ``(B,)``."""
     settings = evaluation.settings
     weights = importance_weights(
         evaluation.model.given(labels), x, settings.nll_samples, settings.chunk, precision.bf16,

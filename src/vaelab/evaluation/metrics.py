@@ -1,4 +1,4 @@
-"""The catalogue of metrics: the one place that says what each is called, its unit, what it means, and what is better.
+"""The catalogue of metrics, the only one: the name, unit and meaning of each, and whether higher or lower is better.
 
 The table at the end of a run, `scripts/evaluate.py`, sweeps, plots, TensorBoard and the README's table read it.
 """
@@ -21,7 +21,7 @@ class Metric:
         unit: "nats" are nats per image.
         meaning: one line.
         better: "higher" or "lower"; "" where neither is.
-        since: the version whose definition it has: older values are not comparable.
+        since: the version that introduced its present definition: older values are not comparable.
         is_brief: whether the one line of a job in a sweep shows it.
     """
 
@@ -39,12 +39,12 @@ class Metric:
 
     @property
     def digits(self) -> int:
-        """After the point in tables; a bit per value of an image is as much as thousands of nats per image."""
+        """Decimal places in tables: more for bits per value, as one of these is thousands of nats per image."""
         return {"latents": 1, "bits": 4, SHARE: 3}.get(self.unit, 2)
 
     @property
     def title(self) -> str:
-        """For the axis of a plot: ``elbo, nats (higher is better)``."""
+        """The title of a plot's axis: ``elbo, nats (higher is better)``."""
         unit = f", {self.unit}" if self.unit not in ("", SHARE) else ""
         return f"{self.name}{unit}" + (f" ({self.better} is better)" if self.better else "")
 

@@ -1,4 +1,4 @@
-"""How much the latents say about the labels, by scikit-learn's classifiers on the posterior means."""
+"""How well the latents predict the labels, by scikit-learn's classifiers of the posterior means."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Elements of the page that NiceGUI has not: a canvas to draw on, a plane of points, pictures with sharp pixels."""
+"""Elements of the page that NiceGUI lacks: a canvas to draw on, a plane of points, images with sharp pixels."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 

@@ -22,7 +22,7 @@ WAYS = ("pixels", "line", "arc", "decoder")
 
 @dataclass(frozen=True)
 class LatentMap:
-    """A plane in the latent space, z = origin + a · directions, with the codes of test images projected onto it.
+    """A plane in the latent space, z = origin + a · directions, and the posterior means of test images in it.
 
     **Attributes**
         points: of the test images ``(N, 2)``.
@@ -62,16 +62,16 @@ def planes(run: ExploredRun) -> list[tuple[int, int] | None]:
 
 
 def latent_map(run: ExploredRun, plane: tuple[int, int] | None) -> LatentMap:
-    """The plane of two latents, with the others at the mean of the codes, or for None the plane of their PCA.
+    """The plane of two latents, the others at their mean over test images, or for None the plane of the PCA of all.
 
     **Raises**
         InputError: the run's images are missing, or its latents are discrete.
     """
-    if run.codes is None or not run.model.has_continuous_latents:
+    if run.encoded is None or not run.model.has_continuous_latents:
         raise InputError(run.missing or "this model has no latent plane")
-    means = run.codes.means.float()
+    means = run.encoded.means.float()
     origin, directions, axes = _pca(means, run.visible) if plane is None else _pair(means, plane)
-    labels = run.codes.labels
+    labels = run.encoded.labels
     points = (means - origin) @ directions.T
     if plane is not None and plane[0] == plane[1]:  # one latent: its values against the labels
         points[:, 1] = labels.to(points.dtype) + 0.6 * (torch.arange(len(points)) % 7 - 3) / 7
@@ -117,9 +117,9 @@ def paths(
     ``pixels`` mixes the images; ``line`` and ``arc`` lead through the latents; ``decoder`` is the path along which the
     decoded image changes least, which takes longest.
     """
-    if run.codes is None or run.images is None:
+    if run.encoded is None or run.images is None:
         raise InputError(run.missing)
-    start, end = run.codes.means[first].float(), run.codes.means[last].float()
+    start, end = run.encoded.means[first].float(), run.encoded.means[last].float()
     x = run.images[0]
 
     def image_path(way: str) -> Tensor:

@@ -25,7 +25,7 @@ class Opened:
     **Arguments**
         directories: of finished runs, or of sweeps.
         device: where the models compute.
-        folder: where the user's own pieces lie now; None for where they lay when the runs were trained.
+        folder: where the user's own pieces are now; None for where they were when the runs were trained.
 
     **Raises**
         InputError: a directory is no run and no sweep, or a run is not finished.
@@ -68,14 +68,16 @@ class Opened:
         return run if point.beta is None else run.at(point.beta)
 
     def _open(self, directory: Path, name: str = "") -> ExploredRun:
-        run = ExploredRun.open(directory, self._free(name or directory.resolve().name), self._device, self._folder)
+        run = ExploredRun.open(
+            directory, self._unused_name(name or directory.resolve().name), self._device, self._folder
+        )
         self.runs[run.name] = run
         extra = [name for name in self.runs if name not in self.named and name != run.name]
         for old in extra[: max(0, len(extra) - KEPT)]:
             del self.runs[old]
         return run
 
-    def _free(self, name: str) -> str:
+    def _unused_name(self, name: str) -> str:
         """``name``, with a number where another run has it."""
         numbers = range(2, len(self.runs) + 3)
         return next(free for free in (name, *(f"{name} ({n})" for n in numbers)) if free not in self.runs)

@@ -1,4 +1,4 @@
-"""The page: its top, where the run is chosen, and its views."""
+"""The page: the bar at the top, where the run is chosen, and the views."""
 
 import math
 from pathlib import Path
@@ -49,7 +49,7 @@ class Page:
             self.heads = {name: ui.tab(name, self.text(name), ICONS[name]) for name in self.views}
         self.tabs.classes("views").props("dense no-caps align=left inline-label outside-arrows mobile-arrows")
         self.tabs.value = self.current
-        self.tabs.on_value_change(self.turn)
+        self.tabs.on_value_change(self.show_view)
         self.panels = {name: ui.column().classes("panel") for name in self.views}
         self._build_top()
         for name, head in self.heads.items():
@@ -124,7 +124,7 @@ class Page:
             self.tab.label = int(event.value)
             await self.refresh()
 
-    async def turn(self, event: ValueChangeEventArguments) -> None:
+    async def show_view(self, event: ValueChangeEventArguments) -> None:
         """Show another view."""
         self.current = event.value
         await self.refresh()
@@ -156,12 +156,12 @@ class Page:
         if self.current not in self.built:
             panel.clear()
             with panel:
-                self._says(view)
+                self._build_explanation(view)
                 view.build()
             self.built.add(self.current)
         await view.refresh()
 
-    def _says(self, view: View) -> None:
+    def _build_explanation(self, view: View) -> None:
         """The sentence that explains a view, with a link to the documentation."""
         with ui.element("p").classes("says"):
             ui.label(view.says + " ").style("display: inline")

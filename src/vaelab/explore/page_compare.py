@@ -54,9 +54,9 @@ class CompareView(View):
         with self.cards:
             for run, look, shown in found:
                 with box(run.name):
-                    self._card(run, look, shown)
+                    self._build_card(run, look, shown)
 
-    def _card(self, run: ExploredRun, look: Look, shown: tuple[Tensor, Tensor, Tensor] | None) -> None:
+    def _build_card(self, run: ExploredRun, look: Look, shown: tuple[Tensor, Tensor, Tensor] | None) -> None:
         with ui.row().classes("gap-4 items-start"):
             for name, image in (("image", look.image), ("reconstruction_short", look.reconstruction)):
                 with ui.column().classes("gap-1"):

@@ -1,4 +1,4 @@
-"""The view Draw: an image of the user or of the test set, and what the model makes of it."""
+"""The view Draw: an image of the user or of the test set, its reconstruction and its posterior."""
 
 import torch
 from nicegui import ui

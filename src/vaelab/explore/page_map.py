@@ -1,4 +1,4 @@
-"""The view Map: the plane of latents with the codes of test images, and paths between two of them."""
+"""The view Map: the plane of latents with the posterior means of test images, and paths between two of them."""
 
 from functools import partial
 
@@ -33,7 +33,7 @@ class MapView(View):
 
     @staticmethod
     def fits(tab: Tab) -> bool:
-        return tab.base.model.has_continuous_latents and tab.base.codes is not None
+        return tab.base.model.has_continuous_latents and tab.base.encoded is not None
 
     def build(self) -> None:
         run = self.tab.base

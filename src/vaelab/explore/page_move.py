@@ -66,7 +66,7 @@ class MoveView(View):
         if run.has_temperature:
             with ui.element("div").classes("slider w-full"):
                 ui.label("T").tooltip(self.text("temperature"))
-                slider = ui.slider(min=0, max=2, step=0.05, value=1, on_change=self.heat)
+                slider = ui.slider(min=0, max=2, step=0.05, value=1, on_change=self.choose_temperature)
                 slider.props["aria-label"] = self.text("temperature")
                 self.heat_label = ui.label("1.00").classes("value")
             ui.label(self.text("temperature")).classes("caption")
@@ -151,7 +151,7 @@ class MoveView(View):
             return self.tab.fail(error)
         await self.moved_to((self.temperature if run.has_temperature else 1) * self.drawn)
 
-    async def heat(self, event: ValueChangeEventArguments) -> None:
+    async def choose_temperature(self, event: ValueChangeEventArguments) -> None:
         self.temperature = float(event.value or 0)
         self.heat_label.text = f"{self.temperature:.2f}"
         if self.drawn is not None:

@@ -1,4 +1,4 @@
-"""The server of the page: one port of this machine, and nothing but the page behind it."""
+"""The server of the page: one port of this machine, which serves nothing but the page."""
 
 import socket
 import warnings
@@ -93,7 +93,7 @@ def serve(
     say(f"{address(listening)} shows {', '.join(opened.names)}; Ctrl-C ends it")
     if opens_browser:
         webbrowser.open(address(listening))
-    # NiceGUI asks every object of the process for its class, and a deprecated one of torch warns of itself.
+    # NiceGUI calls isinstance on all objects of the process, and a deprecated object of torch then issues a warning.
     warnings.filterwarnings("ignore", ".*reduce_op", FutureWarning)
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])

@@ -1,4 +1,4 @@
-"""A finished run as the explorer shows it: what it makes of an image, of a latent vector, and of its test images."""
+"""A finished run as the explorer shows it: images and latents through its model, and its test images encoded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +26,12 @@ SHOWN_SAMPLES = 8  # of these are shown decoded
 NLL_SAMPLES = 1_000
 REACH = 3.0  # sliders go over the quantiles that -3 to 3 standard deviations are of a normal distribution
 PREPARED = ("shape", "latent", "upper", "images", "classes_seen", "order", "collapsed", "ranges", "centre", "group")
-KEPT_BETAS = 32  # models of a multi-rate run whose codes are kept
+KEPT_BETAS = 32  # values of β of a multi-rate run whose posteriors are kept
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a model makes of one image.
+    """The posterior, the reconstruction and the metrics of one image.
 
     **Attributes**
         image: as the model sees it ``(C, H, W)``.
@@ -81,7 +81,7 @@ class ExploredRun:
         return explored
 
     def prepare(self) -> None:
-        """Compute now what the views are built of: they must not wait, nor draw noise beside the computing thread."""
+        """Compute what the views need when they are built, where they must not wait, in the thread that draws noise."""
         for name in PREPARED:
             getattr(self, name)
 
@@ -160,7 +160,7 @@ class ExploredRun:
         return x.cpu(), labels.cpu()
 
     @cached_property
-    def codes(self) -> EncodedImages | None:
+    def encoded(self) -> EncodedImages | None:
         """The posteriors of these images, on the CPU."""
         if self._plotted is None:
             return None
@@ -180,15 +180,15 @@ class ExploredRun:
         """The latents in descending order of their KL terms, or of the variance of their posterior means."""
         if not self.model.has_continuous_latents:
             return list(range(self.latent))
-        if self.codes is None:
+        if self.encoded is None:
             return list(range(self.latent))
-        by = self.codes.means.var(0) if self.codes.kl is None else self.codes.kl
+        by = self.encoded.means.var(0) if self.encoded.kl is None else self.encoded.kl
         return by.argsort(descending=True).tolist()
 
     @cached_property
     def collapsed(self) -> list[bool]:
         """Whether each latent has a KL term below ``USED`` nats on average; all False where it has none of its own."""
-        kl = None if self.codes is None else self.codes.kl
+        kl = None if self.encoded is None else self.encoded.kl
         return [False] * self.latent if kl is None else (kl < USED).tolist()
 
     @cached_property
@@ -209,14 +209,14 @@ class ExploredRun:
 
     @cached_property
     def centre(self) -> Tensor:
-        """Where the sliders start ``(D,)``: the mean of the prior, or of the codes where no prior shaped them."""
-        if not self.has_prior and self.codes is not None:
-            return self.codes.means.mean(0)
+        """Where the sliders start ``(D,)``: the mean of the prior, else that of the test images' latents."""
+        if not self.has_prior and self.encoded is not None:
+            return self.encoded.means.mean(0)
         with self._quiet():
             return self._prior().mean.cpu().float()
 
     def look(self, image: Tensor, label: int | None = None, seed: int = 0) -> Look:
-        """What the model makes of ``image`` ``(C, H, W)``, uint8, or floats in [0, 1].
+        """The `Look` at ``image`` ``(C, H, W)``, uint8, or floats in [0, 1].
 
         **Arguments**
             label: for a model that is conditioned on labels.
@@ -256,10 +256,10 @@ class ExploredRun:
             return p.joined(z2, p.second(z2).mean)[0].cpu()
 
     def prior_latents(self, count: int, seed: int = 0, temperature: float = 1.0) -> Tensor:
-        """Samples of the prior ``(count, D)``, times ``temperature``; of an auto-encoder codes of test images."""
-        if not self.has_prior and self.codes is not None:
-            chosen = torch.randint(len(self.codes.means), (count,), generator=rng.generator(seed, rng.PLOTS))
-            return self.codes.means[chosen]
+        """Samples of the prior ``(count, D)``, times ``temperature``; of an auto-encoder latents of test images."""
+        if not self.has_prior and self.encoded is not None:
+            chosen = torch.randint(len(self.encoded.means), (count,), generator=rng.generator(seed, rng.PLOTS))
+            return self.encoded.means[chosen]
         with torch.no_grad(), rng.fixed_noise(self.device, seed, rng.PLOTS):
             return temperature * self.model.sample_latents(count).cpu()
 

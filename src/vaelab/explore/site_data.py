@@ -27,7 +27,7 @@ def write_data(run: FinishedRun, encoder: nn.Module, folder: Path, beta: float |
     """Write model.json and images.bin.
 
     **Arguments**
-        encoder: maps images, and labels for a conditional model, to mean and std, and where there are such to KL terms.
+        encoder: maps images, and labels for a conditional model, to mean and std, and to KL terms where it has them.
         beta: of a model for a range of beta: which one.
     """
     x, labels = test_images(run)

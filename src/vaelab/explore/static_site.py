@@ -65,7 +65,7 @@ def write_site(
 
     **Arguments**
         beta: of a model for a range of beta: which one; None for 1.
-        config_dir: where your own pieces lie now; None for where they lay when the run was trained.
+        config_dir: where your own pieces are now; None for where they were when the run was trained.
         force: write into a folder that is not empty, over files of the same names.
 
     **Returns**
@@ -89,7 +89,7 @@ def write_site(
 
 
 def check_folder(folder: Path, force: bool) -> None:
-    """Raise an InputError where ``folder`` is a file, or holds files that nobody said may be overwritten."""
+    """Raise an InputError where ``folder`` is a file, or is not empty and ``force`` is False."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, and the page needs a folder: take another name")
     if folder.is_dir() and any(folder.iterdir()) and not force:

@@ -1,4 +1,4 @@
-"""A sweep as the explorer shows it: its configurations in the rate-distortion plane, and what each makes of images."""
+"""A sweep as the explorer shows it: its configurations in the rate-distortion plane, and images of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

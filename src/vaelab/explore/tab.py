@@ -85,8 +85,8 @@ class View:
     """One of the page's views; it is built anew for another run.
 
     **Attributes**
-        name: of its title in texts.py; ``name_says`` is its sentence.
-        page: of the documentation.
+        name: the key of its title in texts.py; with ``_says`` that of the sentence that explains it.
+        page: the page of the documentation that the explanation links to.
     """
 
     name: str

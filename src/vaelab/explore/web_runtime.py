@@ -35,7 +35,7 @@ def files() -> dict[str, bytes]:
     """
     with tarfile.open(archive()) as package:
         module, binary = (_member(package, name) for name in (MODULE, BINARY))
-    # .bin, because servers treat other endings of compressed files in ways of their own.
+    # .bin, because some servers treat the usual endings of compressed files specially.
     return {"ort.js": module.partition(SOURCE_MAP)[0] + b"\n", "ort.bin": gzip.compress(binary, 6, mtime=0)}
 
 
@@ -59,7 +59,7 @@ def is_intact(path: Path) -> bool:
 
 
 def _download(target: Path) -> None:
-    by_hand = f"or put {ARCHIVE}, which `npm pack {PACKAGE}` writes on a machine that can, into {target.parent}"
+    by_hand = f"or put {ARCHIVE}, which `npm pack {PACKAGE}` writes on a machine with npm, into {target.parent}"
     npm = shutil.which("npm")
     if npm is None:
         raise InputError(f"the page needs {PACKAGE} from npm, which is not here: install Node.js, {by_hand}")

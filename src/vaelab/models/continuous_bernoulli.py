@@ -1,4 +1,4 @@
-"""The continuous Bernoulli distribution, exact in float32 for logits of any size that a network puts out.
+"""The continuous Bernoulli distribution, exact in float32 for logits of any size that a network outputs.
 
 torch's own clamps the probability, so beyond |logit| = 15.9 its density does not integrate to one.
 """
@@ -35,7 +35,7 @@ class ContinuousBernoulli(Distribution):
         super().__init__(logits.shape, validate_args=validate_args)
 
     def _split(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Where |l| is small; l there, else 0; and l elsewhere, else 1. Each formula gets arguments it is finite at."""
+        """Whether |l| is small; l where it is, else 0; l where it is not, else 1: no formula is singular."""
         is_small = self.logits.abs() < SMALL
         return is_small, self.logits.where(is_small, 0.0), self.logits.where(~is_small, 1.0)
 

@@ -1,12 +1,12 @@
-"""The contracts of the pieces: one abstract base class for each kind. All other code asks these, never a class.
+"""The contracts of the pieces: one abstract base class for each kind. All other code depends on these alone.
 
 A `Network` makes encoders and decoders. A `Posterior` maps images to q(z|x), a `Likelihood` latents to p(x|z), a
 `Prior` a posterior to p(z), a `Model` images to an `Inference`, an `Objective` that to a loss, a `Schedule` steps to β.
 
 Shapes: ``B`` images of shape ``(C, H, W)`` in [0, 1], ``K`` samples per image, ``D`` latents. Densities are in nats.
 
-A piece derives from its base class and implements the abstract methods; all else has a default that promises nothing.
-An attribute, set on the class or in ``__init__``, says what a piece can do, and switches on what needs it. A piece is
+A piece derives from its base class and implements the abstract methods; all other methods and attributes have defaults.
+An attribute, set on the class or in ``__init__``, says what a piece can do, and so enables what needs it. A piece is
 made once, in the process that trains it, after the seed is set: it may draw weights with torch's global generator.
 """
 
@@ -51,7 +51,7 @@ class Piece(nn.Module):
         """Set the first weights from all training images ``(N, C, H, W)``; draw random numbers with ``generator``."""
 
     def networks(self) -> list[nn.Module]:
-        """What ``trainer.compile`` compiles and ``model=multirate`` gates: the child called ``network``, if any."""
+        """Those that ``trainer.compile`` compiles and ``model=multirate`` gates: the child ``network``, if any."""
         return [child for name, child in self.named_children() if name == "network"]
 
 
@@ -63,13 +63,13 @@ class Posterior(Piece, ABC):
 
     **Attributes**
         has_density: without one there is no rate, ELBO or log-likelihood: train with loss=reconstruction.
-        is_product: q(z|x) = prod_d q(z_d|x), ``forward`` returns ``Independent(..., 1)`` of torch: total correlation;
-            with a prior that is a product too, a KL term for each latent, and free bits.
-        is_normal: a product of normal distributions, ``Independent(Normal(...), 1)``: stacked runs, PCA.
+        is_product: q(z|x) = prod_d q(z_d|x), and ``forward`` returns torch's ``Independent(..., 1)``. Needed for the
+            total correlation and, with a prior that is a product too, for a KL term per latent and free bits.
+        is_normal: ``forward`` returns ``Independent(Normal(...), 1)``. Needed for stacked runs and PCA.
         is_exact: q(z|x) = p(z|x), computed from likelihood and prior; then every loss trains the prior.
         has_exact_mean: ``mean`` and ``variance`` are exact and cheap; else they are estimates.
-        has_outputs: q(z|x) is a function of one vector per image, see ``outputs``: the amortization gap.
-        layers: the sizes of the stochastic layers in z, where there are several: active units of each layer.
+        has_outputs: q(z|x) is a function of one vector per image, ``outputs``. Needed for the amortization gap.
+        layers: the sizes of the stochastic layers in z, where there are several: active units are counted for each.
 
     **Example**
         >>> from torch.distributions import Independent, Normal
@@ -114,9 +114,9 @@ class Likelihood(Piece, ABC):
     The distribution needs ``log_prob`` of images in [0, 1], ``mean`` and ``sample``.
 
     **Attributes**
-        is_cheap_in_pairs: its `pairwise_log_prob` is a matrix product: mixture models, nll with samples of the prior.
+        is_cheap_in_pairs: `pairwise_log_prob` is a matrix product. Needed for mixtures and samples of the prior in nll.
         has_exact_mean: ``mean`` is that of the distribution, within one of 256 levels; else an approximation.
-        levels: p(x|z) is a probability of values that are one of so many levels from 0 to 1: bits per dimension.
+        levels: how many levels from 0 to 1 a value can have, where p(x|z) is a probability: gives bits per dimension.
     """
 
     is_cheap_in_pairs: bool = False
@@ -172,9 +172,9 @@ class Objective(ABC):
         samples: K, the latent samples per image that it needs.
         weighs_kl: the loss depends on β and the prior; else β is not reported.
         weighs_whole_kl: the loss is distortion + β rate, or tends to it: its optimum for linear models is known.
-        criterion: the validation metric that chooses the weights: ``elbo`` or a name from ``metrics``, of which more is
-            better, or ``distortion``. None: the last weights.
-        has_latent_gradients: it takes gradients by z within the loss, which stacked runs cannot.
+        criterion: the validation metric that chooses the weights: ``elbo`` or a name from ``metrics`` (higher is
+            better), or ``distortion``. None: the last weights.
+        has_latent_gradients: the loss takes gradients with respect to z, which stacked runs do not support.
     """
 
     samples: int = 1

@@ -106,7 +106,7 @@ class Style:
 
 
 def mlp(widths: Sequence[int], style: Style, ends_hidden: bool = False) -> nn.Sequential:
-    """Linear layers from ``widths[0]`` to ``widths[-1]``; the last is a hidden layer only where it ``ends_hidden``."""
+    """Linear layers from ``widths[0]`` to ``widths[-1]``; with ``ends_hidden`` the last is a hidden layer too."""
     *before, last = (partial(nn.Linear, fan_in, fan_out) for fan_in, fan_out in pairwise(widths))
     layers = [layer for linear in before for layer in style.hidden(linear)]
     return nn.Sequential(*layers, *(style.hidden(last) if ends_hidden else [last()]))

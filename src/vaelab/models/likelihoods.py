@@ -32,7 +32,7 @@ def _logit(images: Tensor, margin: float = 0.02) -> Tensor:
 
 
 class _DecoderLikelihood(Likelihood):
-    """A decoder, and what its outputs begin at.
+    """A decoder, and the value at which its outputs start.
 
     **Arguments**
         network: builds the decoder.

@@ -40,7 +40,8 @@ class DiscretizedLogisticMixture(Distribution):
     def mean(self) -> Tensor:
         """The mean of every component, weighted by w; an approximation where there are several channels.
 
-        The means of the channels before it stand for their values. That would be exact if no value were cut at 0 or 1.
+        A channel depends on those before it; their means take the place of their values. That would be exact if no
+        value were cut at 0 or 1.
         """
         means: list[Tensor] = []
         for channel in range(self.event_shape[0]):

@@ -96,7 +96,7 @@ class ResidualBlock(nn.Module):
 
 
 def halved(side: int) -> int:
-    """Half of ``side`` pixels, rounded up: what each convolution makes of it."""
+    """Half of ``side`` pixels, rounded up: the side after one convolution."""
     return -(-side // 2)
 
 
@@ -232,7 +232,7 @@ class ConvNet(Network):
         return self.style.initialised(FoldSamples(nn.Sequential(*layers)))
 
     def _before(self, channels: int) -> list[nn.Module]:
-        """What a decoder without gates has before each transposed convolution."""
+        """The layers before each transposed convolution of a decoder without gates."""
         if not self.blocks:
             return [activation("network.activation", self.style.activation)]
         return [*(ResidualBlock(channels) for _ in range(self.blocks)), _group_norm(channels), nn.SiLU()]

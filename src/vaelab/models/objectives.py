@@ -116,7 +116,7 @@ class IWAE(_BoundObjective):
         super().check(model)
         if self.dreg and not model.has_continuous_latents:
             raise InputError(
-                "loss.dreg=true differentiates by the latents, and those of a mixture are discrete: leave it out"
+                "loss.dreg=true differentiates by latents, and those of a mixture are discrete: leave it out"
             )
 
     def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
@@ -125,8 +125,8 @@ class IWAE(_BoundObjective):
         if not (self.dreg and inference.z.requires_grad):
             return -bound
         weights = log_weights.detach().softmax(0)
-        # E[w d log q/dφ] equals E[dw/dz dz/dφ]. So q's parameters are constant in the density, and the gradient by z
-        # gets another factor: 1 - β + βw for weights exp(log p(x|z) - β log_ratio), which is w at β = 1.
+        # E[w d log q/dφ] equals E[dw/dz dz/dφ]. So q's parameters are constant in the density, and the gradient with
+        # respect to z gets another factor: 1 - β + βw for weights exp(log p(x|z) - β log_ratio), which is w at β = 1.
         z = inference.z
         z.register_hook(lambda gradient: gradient * (1 - beta + beta * weights).unsqueeze(-1))
         log_weights = inference.log_px - beta * (_log_qz_through_z(inference) - inference.log_pz)
@@ -143,7 +143,7 @@ def _log_mean_exp(log_weights: Tensor) -> Tensor:
 
 
 def _log_qz_through_z(inference: Inference) -> Tensor:
-    """log q(z|x) ``(K, B)`` with its gradient by z, and none by q's parameters."""
+    """log q(z|x) ``(K, B)`` with its gradient with respect to z, and none to q's parameters."""
     fixed = inference.z.detach().requires_grad_()
     (slope,) = torch.autograd.grad(inference.q.log_prob(fixed).sum(), fixed, retain_graph=True)
     return inference.log_qz.detach() + (slope * (inference.z - inference.z.detach())).sum(-1)

@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from vaelab.plots.style import FONT, canvas, fitted, text_width, title_height, write
 
 SCALE = 3  # screen pixels per image pixel, at most
-LARGEST = 128  # screen pixels of an image, where it has not more itself
+LARGEST = 128  # screen pixels to which an image is enlarged, at most
 GAP = 2  # image pixels between two images
 GAP_GREY = 0.35
 COLOURS = 3  # channels of an image in colour
@@ -94,7 +94,7 @@ def reconstructions(originals: Tensor, reconstructed: Tensor, title: str = "") -
 
 def show_page(axes: Axes, page: np.ndarray) -> None:
     """Fill ``axes`` with a `sheet`, or with several in one array, in grey or in colour."""
-    colours = (255 * page).round().astype(np.uint8) if page.ndim == 3 else page  # of floats matplotlib drops fractions
+    colours = (255 * page).round().astype(np.uint8) if page.ndim == 3 else page  # matplotlib would truncate floats
     axes.imshow(colours, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
 

@@ -70,7 +70,7 @@ def traversal_values(run: PlottedRun, shares: Tensor) -> Tensor:
     """The values ``(S, D)`` of every latent in a traversal, at the quantiles ``shares`` ``(S,)``."""
     if run.model.has_bound:
         return latent_paths.quantiles(run.model.prior_distribution(), shares)
-    # Nothing pulls the latents of an auto-encoder towards the prior: their own range is what the decoder knows.
+    # An auto-encoder's latents are not trained towards the prior: its decoder has seen only their own range.
     return run.encoded.means.quantile(shares, 0)
 
 

@@ -1,4 +1,4 @@
-"""What every plot of a run is made of."""
+"""The model, the images and the latents from which every plot of a run is drawn."""
 
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -13,7 +13,8 @@ from vaelab.plots.sample_plots import COLUMNS, SAMPLES, class_names
 
 RANKED_IMAGES = 2_000  # test images, among which the hardest and the easiest are sought
 IMPORTANCE_SAMPLES = 50  # per image, for -log p(x)
-ROUGH_SAMPLES, CANDIDATES = 4, 4  # a first estimate for all images finds so many times as many as are shown
+ROUGH_SAMPLES = 4  # per image, of a first estimate for all images
+CANDIDATES = 4  # times as many images as are shown are chosen by the first estimate
 
 
 def ranked_samples(run: PlottedRun) -> Figure | None:

@@ -76,7 +76,7 @@ class RunPlots(PlottedRun):
     def draw(self, *plots: Drawer) -> dict[str, np.ndarray]:
         """Those of ``plots`` that the model has, each under its name as uint8 ``(H, W, 3)``.
 
-        A plot that fails is left out with a warning, because a training is worth more than one of its plots.
+        A plot that fails is left out with a warning, so that it does not end the run.
         """
         drawn = {}
         with torch.no_grad():

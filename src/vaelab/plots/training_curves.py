@@ -64,7 +64,7 @@ def _draw_curves(axes: Axes, splits: Mapping[str, Curve]) -> None:
             axes.plot(epochs, values, color=colour, label=split, linewidth=1.4, marker=marker)
             start = FIRST_PART * epochs[-1]
             shown += [value for epoch, value in zip(epochs, values, strict=True) if epoch > start]
-    if shown:  # with the steep start in the range, the rest would look flat
+    if shown:  # with the steep start in the range, later changes would be invisible
         low, high = min(shown), max(shown)
         margin = 0.06 * (high - low) or 1.0
         axes.set_ylim(low - margin, high + margin)

@@ -16,7 +16,7 @@ LOCK = ".lock"
 LOCKS = (LOCK, EVALUATION_LOCK)
 COMPOSED = Path(".hydra") / "config.yaml"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
-FOLDERS = Path(".hydra") / "folders.yaml"  # where the user's own pieces lay
+FOLDERS = Path(".hydra") / "folders.yaml"  # where the user's own pieces were
 FIGURES = "figures"
 
 
@@ -68,7 +68,7 @@ def write_composition(
 
 
 def folders_of(directory: Path) -> tuple[Path, ...]:
-    """Where the user's own pieces of the run in ``directory`` lay; empty where it has none."""
+    """Where the user's own pieces of the run in ``directory`` were; empty where it has none."""
     path = directory / FOLDERS
     return tuple(Path(str(folder)) for folder in OmegaConf.load(path)) if path.is_file() else ()
 

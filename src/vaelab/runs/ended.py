@@ -1,4 +1,4 @@
-"""Why a training ended, in words, and with which option it goes on. Without torch, for jobs that are complete."""
+"""Why a training ended, in words, and with which option it goes on. Imports no torch, so that it is fast."""
 
 import shlex
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The loggers and callbacks of a run, from the sections ``logger`` and ``callbacks`` of its configuration.
 
-A class gets from the run what it takes and the configuration leaves out: ``Offer`` lists it.
+A class gets the values of `Offer` for those parameters of its constructor that the configuration does not set.
 """
 
 import inspect

@@ -36,7 +36,7 @@ def load(
     **Arguments**
         directory: such as ``outputs/runs/two``, or the directory of a job of a sweep.
         device: where the model computes: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        config_dir: where your own pieces lie now; None for where they lay when the run was trained.
+        config_dir: where your own pieces are now; None for where they were when the run was trained.
 
     **Raises**
         InputError: the run failed or is not finished, or its files are damaged.

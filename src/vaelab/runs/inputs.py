@@ -1,4 +1,4 @@
-"""What a user hands to a finished run in Python: images, latents and labels, checked and made tensors."""
+"""What a user passes to a finished run in Python: images, latents and labels, checked and converted to tensors."""
 
 from collections.abc import Sequence
 from typing import TypeAlias

@@ -29,7 +29,7 @@ def load_run(
 
     **Arguments**
         reads_data: whether the images are read; without it they need not be there.
-        folders: where the user's own pieces lie now; empty for where they lay when the run was trained.
+        folders: where the user's own pieces are now; empty for where they were when the run was trained.
 
     **Raises**
         InputError: the run failed or is not finished, its files are damaged, or its data are missing.
@@ -56,19 +56,19 @@ def load_run(
 
 
 def use_pieces(directory: Path, folders: Sequence[Path] = ()) -> None:
-    """Let Python find the user's own pieces of the run in ``directory``, in ``folders`` or where they lay.
+    """Let Python find the user's own pieces of the run in ``directory``, in ``folders`` or where they were.
 
     **Raises**
         InputError: those folders are gone.
     """
-    lay = folders_of(directory)
-    if gone := [] if folders else [folder for folder in lay if not folder.is_dir()]:
+    before = folders_of(directory)
+    if gone := [] if folders else [folder for folder in before if not folder.is_dir()]:
         needed = ", ".join(f"{module}.py" for module in _own_modules(directory)) or "its pieces"
         raise InputError(
-            f"{directory} has pieces of its own, {needed}, which lay in {gone[0]}, and that folder is gone: bring it "
-            "back, or say where they lie now, --config-dir FOLDER"
+            f"{directory} has pieces of its own, {needed}, which were in {gone[0]}, and that folder is gone: bring it "
+            "back, or name the folder where they are now with --config-dir FOLDER"
         )
-    if found := folders or lay:
+    if found := folders or before:
         own.use(found)
 
 
@@ -81,7 +81,7 @@ def _own_modules(directory: Path) -> list[str]:
 
 @contextmanager
 def _explaining(directory: Path, results: dict, *errors: type[Exception]) -> Iterator[None]:
-    """What is wrong with a file of the run, which is damaged or of another version, as one line."""
+    """Turn ``errors`` in the block, from a damaged file or one of another version, into an InputError of one line."""
     caught: tuple[type[Exception], ...] = (InputError, *errors)
     try:
         yield

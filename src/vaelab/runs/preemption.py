@@ -6,10 +6,10 @@ import time
 
 
 def return_to_queue() -> None:
-    """Have a job that submitit started queued again, to go on from its last epoch.
+    """Have a job that submitit started queued again; it then goes on from its last epoch.
 
-    On the local executor that is asked for here, with a signal. Slurm queues a preempted job again by itself, unless
-    the job ended before; one that the user cancels is not to be started again. There the job waits for its end.
+    submitit's local executor queues a job again on a signal, which is raised here. Slurm itself queues a preempted job
+    again if it is still running, and does not if the user cancelled it; so under Slurm the job waits to be killed.
     """
     executor = os.environ.get("SUBMITIT_EXECUTOR")
     if executor == "local":

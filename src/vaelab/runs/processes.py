@@ -81,7 +81,7 @@ def launch_processes(run: Run, processes: int) -> None:
     try:
         elastic_launch(launcher, execute_in_worker)(run)
     except SignalException as error:
-        # A process that loses the others to the signal first takes that for a failure of its own.
+        # A process whose peers end on the signal before it reports their loss as a failure of its own.
         if (read_state(run.directory).results or {}).get("status") == "failed":
             (run.directory / RESULTS).unlink()
         if error.sigval == signal.SIGTERM:

@@ -1,4 +1,4 @@
-"""What the loggers of a run are told of it: its hyperparameters, its plots and its final metrics."""
+"""What the loggers of a run are told about it: its hyperparameters and its final metrics."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

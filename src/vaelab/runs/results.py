@@ -1,4 +1,4 @@
-"""results.json: what a run was and what it reached. Without torch, so that a finished job costs milliseconds."""
+"""results.json: what a run was and what it reached. Imports no torch, so that a finished job costs milliseconds."""
 
 import csv
 import json
@@ -131,7 +131,7 @@ def _validation_name(column: str) -> str:
 
 def versions() -> dict[str, str]:
     """The versions that a run was made with."""
-    import torch  # here, for a finished job needs none; its own version names CUDA's too, that of the package does not
+    import torch  # here, because a finished job needs none; unlike the package's version, this one names CUDA's too
 
     packages = {"torch": str(torch.__version__), "lightning": version("lightning")}
     return {"vaelab": vaelab.__version__, **packages, "python": platform.python_version()}

@@ -41,7 +41,7 @@ def find_resume_point(run: Run) -> ResumePoint:
     lacks_only_its_test = run.resumes_in_place and not (run.directory / RESULTS).exists()
     if done > epochs or (done == epochs and not lacks_only_its_test):
         raise InputError(
-            f"ckpt={run.ckpt} has its {done:g} epochs behind it, and this command asks for {epochs}: "
+            f"ckpt={run.ckpt} was trained for {done:g} epochs, and this command asks for {epochs}: "
             f"say epochs={math.ceil(2 * done)}, or another number above {done:g}, to train it for longer"
         )
     if not lacks_only_its_test:
@@ -59,7 +59,7 @@ def check_not_ended(run: Run, checkpoint: Mapping[str, dict]) -> None:
     limit = config["trainer"].get("max_steps")
     reason, why = "", ""
     if limit not in (None, -1) and step >= limit:
-        reason, why = "max_steps", f"has {step} steps behind it, and trainer.max_steps={limit} ends it there"
+        reason, why = "max_steps", f"was trained for {step} steps, and trainer.max_steps={limit} ends it there"
     if (patience := _patience(config)) is not None and epochs_waited(checkpoint) >= patience:
         reason, why = "early_stopping", f"was stopped early: {patience:g} epochs brought no better validation"
     if (seconds := _time_limit(config)) is not None and _seconds_trained(checkpoint) >= seconds:
@@ -95,7 +95,7 @@ def _check_is_last(run: Run, ckpt: Path, checkpoint: dict) -> None:
         return
     if read_checkpoint(last)["global_step"] > checkpoint["global_step"]:
         raise InputError(
-            f"ckpt={ckpt} is behind {last}, which going on here would overwrite: "
+            f"ckpt={ckpt} has fewer steps than {last}, which going on here would overwrite: "
             "take that one, or branch off into a directory of its own with name=..."
         )
 

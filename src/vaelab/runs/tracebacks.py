@@ -35,7 +35,7 @@ def shortened(error: BaseException) -> str:
     part: traceback.TracebackException | None = report
     while part is not None:
         kept = [frame for frame in part.stack if not _is_hidden(frame.filename)]
-        if piece is not None and not piece.startswith("vaelab."):  # the way to a user's own piece is no news
+        if piece is not None and not piece.startswith("vaelab."):  # without the calls that lead to a user's own piece
             kept = list(itertools.dropwhile(lambda frame: frame.filename.startswith(OWN), kept)) or kept
         part.stack = traceback.StackSummary.from_list(kept or part.stack[-1:])
         part = part.__cause__ or (None if part.__suppress_context__ else part.__context__)

@@ -1,4 +1,4 @@
-"""The trial before the training: every piece is asked to keep its contract on two images."""
+"""The trial before the training: every piece is called on two images, and checked against its contract."""
 
 from collections.abc import Mapping
 
@@ -110,7 +110,7 @@ def _check_pieces(model: Model, posterior: Posterior, x: Tensor) -> None:
 
 
 def _check_values(piece: Piece, letter: str, made: Distribution, needed: Mapping[str, Tensor | None]) -> None:
-    """Ask a distribution for what its contract promises: method -> its argument."""
+    """Call the methods of a distribution that its contract demands: method -> its argument."""
     for method, argument in needed.items():
         try:
             with explaining_values(piece, f"{method} of {letter}"):

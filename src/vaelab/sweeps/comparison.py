@@ -22,7 +22,7 @@ LOG_LIKELIHOODS = (
 )  # fmt: skip
 SETTINGS = ("images", "samples", "batch", "train_images", "steps", *NLL)
 UNCOMPARED = (*SETTINGS, "time_s", "kl_order")
-# What the options of a run follow from, which are shown instead.
+# Options that follow from others, which are shown instead.
 DERIVED = ("trainer.max_epochs", "data.shape")
 
 
@@ -34,7 +34,7 @@ class Row:
         name: of the metric, with the part of the evaluation that it is of.
         values, errors: of each run; None where there is none.
         why_not: why the values are not comparable; "" where they are.
-        caution: in which the estimates of comparable values differ; "" where they do not.
+        caution: how the estimates of comparable values differ; "" where they do not.
     """
 
     name: str

@@ -21,7 +21,7 @@ def draw(comparison: Comparison, count: int, folders: Sequence[Path] = ()) -> Fi
 
     **Arguments**
         count: how many test images.
-        folders: where the user's own pieces lie now; empty for where they lay when the runs were trained.
+        folders: where the user's own pieces are now; empty for where they were when the runs were trained.
     """
     rows: dict[str, Tensor] = {}
     originals: Tensor | None = None

@@ -63,7 +63,7 @@ def count_jobs(sweep: Sweep) -> str:
 
 
 def as_markdown(sweep: Sweep, plots: Mapping[str, Sequence[str]]) -> str:
-    """What was swept, and for each comparable group the best configurations, the plots and the table.
+    """sweep.md: what was swept, and for each comparable group the best configurations, the plots and the table.
 
     **Arguments**
         plots: the plots of a group, by its name, as Markdown.

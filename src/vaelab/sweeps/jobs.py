@@ -1,4 +1,4 @@
-"""The jobs of a sweep: which directories they have, and what each was and reached."""
+"""The jobs of a sweep: their directories, configurations and results."""
 
 import os
 import re

@@ -14,7 +14,7 @@ def report(sweeps: Sequence[Path], directory: Path, with_plots: bool = True, fol
     """Write the report of all jobs below the directories ``sweeps`` to ``directory``.
 
     **Arguments**
-        folders: where the user's own pieces lie now; empty for where they lay when the runs were trained.
+        folders: where the user's own pieces are now; empty for where they were when the runs were trained.
 
     **Raises**
         InputError: there is no job.

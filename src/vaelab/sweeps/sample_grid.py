@@ -41,7 +41,7 @@ def sample_grid(
         axes: all swept options; each besides ``rows`` and ``columns`` has one value in ``configurations``.
         rows: the option that changes downwards; None for a single row.
         columns: the option that changes across; None for a single column.
-        folders: where the user's own pieces lie now; empty for where they lay when the jobs were trained.
+        folders: where the user's own pieces are now; empty for where they were when the jobs were trained.
     """
     down, across = spread(configurations, rows), spread(configurations, columns)
     fixed = {axis: configurations[axis].iloc[0] for axis in axes if axis not in (rows, columns)}

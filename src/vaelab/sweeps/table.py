@@ -97,7 +97,7 @@ class Sweep:
             has a row for each β of its curve.
         axes: the options that differ between jobs.
         notes: what a reader of the tables has to know.
-        folders: where the user's own pieces lie now; empty for where they lay when the runs were trained.
+        folders: where the user's own pieces are now; empty for where they were when the runs were trained.
     """
 
     directories: list[Path]

@@ -23,7 +23,7 @@ class PlotCallback(Callback):
     """Draws plots of the same latents and the same test images during the training, and all plots after the test.
 
     The former go to the loggers every ``every`` epochs. The latter, of the weights that are tested, go to
-    ``directory``/figures, and to the loggers as far as they have not got them.
+    ``directory``/figures, and to the loggers unless they have them already.
 
     **Arguments**
         directory: the run's.

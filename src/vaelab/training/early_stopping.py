@@ -48,7 +48,7 @@ class EarlyStopping(LightningEarlyStopping):
         super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find out when β stops changing and how often the validation takes place; end a training that had ended."""
+        """Find out when β stops changing and how often the validation takes place; stop a training that is over."""
         module = as_vae_module(pl_module)
         self.first_step = schedule_end(module.beta, module.steps)
         self.per_epoch = validations_per_epoch(trainer)

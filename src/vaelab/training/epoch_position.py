@@ -9,7 +9,7 @@ from vaelab.training.module import as_vae_module
 
 
 class EpochPosition(Callback):
-    """Stores in checkpoints how many epochs are behind them and, within an epoch, the place and the random numbers.
+    """Stores in checkpoints how many epochs were trained and, within an epoch, the place and the random numbers.
 
     A checkpoint has the entry ``epochs``, and within an epoch ``within_epoch``: the ``epoch`` from 0, the number of its
     ``batches`` that are behind, and the ``noise``: the states ``(W, S)`` of the random numbers of each process.
@@ -40,6 +40,6 @@ class EpochPosition(Callback):
         loader, noise = trainer.train_dataloader, self.resumed["noise"]
         assert isinstance(loader, Batches)
         loader.skip(self.resumed["epoch"], self.resumed["batches"])
-        if len(noise) == trainer.world_size:  # else the noise is that of the begin of an epoch
+        if len(noise) == trainer.world_size:  # else the noise is that at the start of an epoch
             rng.restore(trainer.strategy.root_device, noise[trainer.global_rank])
         self.resumed = None

@@ -1,4 +1,4 @@
-"""Optimizers that torch.optim lacks, and what is known of torch's own."""
+"""Muon with Adam, which torch.optim lacks; and which optimizers take steps that are linear in the learning rate."""
 
 import math
 from collections.abc import Callable, Iterable

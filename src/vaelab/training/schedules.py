@@ -149,7 +149,7 @@ class Sigmoid(Linear):
 
 
 class Cyclical(Schedule):
-    """β rises in a straight line from ``start`` to ``weight`` at the begin of each of ``cycles``, then stays.
+    """β rises in a straight line from ``start`` to ``weight`` at the start of each of ``cycles``, then stays.
 
     Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing (Fu et al., 2019). ``warmup`` is the
     length of one rise, at most a cycle: a fraction of the whole training up to 1, a number of steps above 1, or words
@@ -172,7 +172,7 @@ class Cyclical(Schedule):
             )
 
     def __call__(self, step: int, steps: int) -> float:
-        if step >= steps:  # what is trained for, also by the test
+        if step >= steps:  # after the last step, as in the test: the value that the training ends with
             return self.weight
         cycle = max(1.0, steps / self.cycles)
         within = step % cycle

@@ -171,6 +171,8 @@ def _check(module: VAEModule, data: ImageDataModule) -> None:
     if model.is_solved:
         raise InputError("stacked runs need weights to train: a model in closed form has none")
     if module.objective.has_latent_gradients:
-        raise InputError("stacked runs cannot take loss.dreg=true, which needs gradients by the latents: leave it out")
+        raise InputError(
+            "stacked runs cannot take loss.dreg=true, which needs gradients with respect to the latents: leave it out"
+        )
     if data.binarize == "dynamic":
         raise InputError("stacked runs need images that are drawn once: data.binarize=dynamic is not for them")
