@@ -24,7 +24,8 @@ NAMED = {
     "_device",  # of Lightning's averaged weights
     "batch_sampler", "sampler",  # Lightning reads them of a loader
     "CosineRateOf010",  # runs/migrate.py names its path
-    "TEST_METRICS", "origins",  # for tests
+    "TEST_METRICS",  # for tests
+    "origins",  # in a cache's JSON file, for its reader: which file is which image
 }  # fmt: skip
 
 

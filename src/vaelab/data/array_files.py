@@ -89,17 +89,18 @@ def _list_npz(path: Path) -> dict[str, StoredArray]:
 
 def _stored(path: Path, file: IO[bytes], reopen: Callable[[Path], IO[bytes]]) -> StoredArray:
     """The array whose header ``file`` is at; ``reopen`` opens it at the same place."""
-    shape, _, dtype = _header(file)
+    shape, _, dtype = read_header(file)
 
     def load(folder: Path) -> MappedFile:
         with _explaining(path), reopen(folder) as again:
-            shape, is_fortran, dtype = _header(again)
+            shape, is_fortran, dtype = read_header(again)
             return MappedFile(again, folder, dtype, shape, again.tell(), "F" if is_fortran else "C")
 
     return StoredArray(shape, dtype, load)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the order is Fortran's, and type of the array in numpy's format that ``file`` is at."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     return read(file)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vaelab import rng
 from vaelab.checks import one_of, whole
+from vaelab.data.array_files import read_header
 from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import ImageDataModule, Option
 from vaelab.errors import InputError
@@ -200,11 +201,7 @@ def _read_rows(archive: zipfile.ZipFile, name: str, rows: Tensor, total: int) ->
 
 def _header(file: IO[bytes]) -> tuple[int, ...]:
     """The shape of the array uint8 whose rows follow in ``file``."""
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(file)
-    if version not in read:
-        raise ValueError(f"arrays in version {version} of numpy's format are not known")
-    shape, is_fortran, dtype = read[version](file)
+    shape, is_fortran, dtype = read_header(file)
     if is_fortran or dtype != np.uint8:
         raise ValueError(f"expected an array of uint8 row by row, got {dtype}")
     return shape

@@ -93,6 +93,15 @@ class Picture(Element):
         self.set_visibility(bool(url))
 
 
+def captioned(classes: str, name: str, caption: str) -> Picture:
+    """A picture called ``name`` on the page, above its caption."""
+    with ui.column().classes("gap-1"):
+        picture = Picture(classes, caption)
+        picture.props(f"data-name={name}")
+        ui.label(caption).classes("caption")
+    return picture
+
+
 def box(title: str = "") -> ui.column:
     """A framed part of a view, under its title."""
     made = ui.column().classes("box")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaelab.data.decode import MODES
 from vaelab.explore import drawing
-from vaelab.explore.elements import DrawCanvas, Picture, box, numbers, picks
+from vaelab.explore.elements import DrawCanvas, Picture, box, captioned, numbers, picks
 from vaelab.explore.pictures import bars, data_url, probabilities, sheet_url
 from vaelab.explore.session import Look
 from vaelab.explore.tab import Tab, View
@@ -78,7 +78,9 @@ class DrawView(View):
     def _build_result(self) -> None:
         with box(self.text("result")):
             with ui.row().classes("gap-4 items-start"):
-                self.input, self.output = self._captioned("image"), self._captioned("reconstruction")
+                self.input, self.output = (
+                    captioned("big", name, self.text(name)) for name in ("image", "reconstruction")
+                )
             self.samples_caption = ui.label(self.text("samples")).classes("caption")
             self.samples = Picture("wide", self.text("samples"))
             self.samples.props("data-name=samples")
@@ -87,12 +89,6 @@ class DrawView(View):
                 self.nll_button = ui.button(self.text("nll"), on_click=self.nll).props("outline dense no-caps")
                 self.nll_value = ui.label().classes("caption").props("data-name=nll")
             self.nll_button.set_visibility(self.tab.base.model.has_bound)
-
-    def _captioned(self, name: str) -> Picture:
-        with ui.column().classes("gap-1"):
-            picture = Picture("big", self.text(name))
-            ui.label(self.text(name)).classes("caption")
-        return picture
 
     def pick_from(self, label: int) -> None:
         """Show test images of a class; of all for -1."""

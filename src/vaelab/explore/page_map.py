@@ -6,7 +6,7 @@ from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 from torch import Tensor
 
-from vaelab.explore.elements import COLOURS, Picture, Plane, box
+from vaelab.explore.elements import COLOURS, Picture, Plane, box, captioned
 from vaelab.explore.latent_map import WAYS, LatentMap, latent_map, paths, planes
 from vaelab.explore.pictures import data_url, sheet_url
 from vaelab.explore.session import ExploredRun
@@ -52,7 +52,9 @@ class MapView(View):
                 self.caption = ui.label().classes("caption")
             with ui.column().classes("gap-3 w-full"):
                 with box(self.text("under_pointer")), ui.row().classes("gap-4"):
-                    self.decoded, self.nearest = self._captioned("decoded"), self._captioned("nearest")
+                    self.decoded, self.nearest = (
+                        captioned("small", name, self.text(name)) for name in ("decoded", "nearest")
+                    )
                 with box(self.text("paths")):
                     ui.label(self.text("paths_note")).classes("caption")
                     self.rows = ui.column().classes("w-full gap-1")
@@ -72,13 +74,6 @@ class MapView(View):
             for label in self.tab.base.classes_seen[: len(COLOURS)]:
                 ui.element("i").style(f"background: {COLOURS[label % len(COLOURS)]}")
                 ui.label(str(label))
-
-    def _captioned(self, name: str) -> Picture:
-        with ui.column().classes("gap-1"):
-            picture = Picture("small", self.text(name))
-            picture.props(f"data-name={name}")
-            ui.label(self.text(name)).classes("caption")
-        return picture
 
     async def choose(self, event: ValueChangeEventArguments) -> None:
         self.choice = self.choices[event.value]

@@ -113,11 +113,11 @@ class ExploredRun:
     @property
     def has_spread(self) -> bool:
         """Whether q(z|x) has a standard deviation."""
-        return self.model.has_bound and self.model.has_continuous_latents
+        return self.run.module.has_spread
 
     @property
     def has_temperature(self) -> bool:
-        return self.model.prior.is_standard_normal and self.model.has_continuous_latents and self.model.has_bound
+        return self.model.prior.is_standard_normal and self.has_spread
 
     @property
     def has_prior(self) -> bool:
