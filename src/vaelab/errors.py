@@ -10,7 +10,7 @@ class InputError(VaelabError, ValueError):
 
 
 class UnknownOption(InputError):
-    """A piece does not take an option; the command line knows who set it, and says so instead of this message.
+    """A piece does not take an option; the command line prints who set it instead of this message.
 
     **Arguments**
         option: as it is typed, such as ``beta.warmup``.

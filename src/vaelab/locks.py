@@ -76,7 +76,7 @@ def existing(folder: Path) -> Iterator[None]:
     """In the block, ``folder`` exists if it can be made; folders made for it are removed after it where still empty."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with suppress(OSError):  # what needs the folder says why there is none
+        with suppress(OSError):  # the code that needs the folder reports the reason
             folder.mkdir(parents=True, exist_ok=True)
         yield
     finally:
@@ -93,7 +93,7 @@ def is_locked(lock: Path) -> bool:
         return False
     try:
         handle = os.open(lock, os.O_RDONLY)
-    except OSError:  # nobody has created it
+    except OSError:  # the file does not exist
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -74,7 +74,7 @@ def _unreadable(argument: str, reason: str) -> str:
 
 
 def _unresolved(missing: str | None, command: CommandLine) -> str:
-    """For ``${...}`` in an argument; else the fault is in a configuration file."""
+    """The line for an interpolation ``${...}`` that cannot be resolved, in an argument or in a configuration file."""
     words = [override.input_line for override in command.overrides if "${" in (override.input_line or "")]
     named = next((word for word in words if missing is None or f"{missing}" in str(word)), None)
     whose = f"{named}: " if named else ""

@@ -172,7 +172,7 @@ class Job:
     directory: Path
     multirun: bool
     side_by_side: bool
-    folders: tuple[Path, ...]  # of configuration files
+    folders: tuple[Path, ...]  # folders of configuration files
 
     @property
     def own_folders(self) -> tuple[Path, ...]:

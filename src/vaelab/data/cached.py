@@ -94,7 +94,7 @@ class CachedImages(ImageDataModule):
         return val
 
     def describe(self) -> dict[str, str | int | list[int]]:
-        """As that of every set, and ``content``, which identifies the images."""
+        """The entry ``data`` of results.json, with ``content``, which identifies the images."""
         return {**super().describe(), "content": self.contents.digest}
 
     def _log_findings(self, cache: Cache) -> None:

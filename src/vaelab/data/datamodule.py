@@ -196,7 +196,7 @@ class ImageDataModule(LightningDataModule, ABC):
         }
 
     def _binarize_once(self) -> None:
-        """Draw the parts that stay the same in all epochs; ``scale`` does what is left."""
+        """Draw the binary pixels that are the same in all epochs; ``scale`` draws those of ``dynamic``."""
         for part, (which, images) in enumerate(self.sets.items()):
             if self.binarize == "static" or (self.binarize == "dynamic" and which != "train"):
                 images.images, images.file = convert(images.images, drawer(part), images.file)

@@ -67,7 +67,7 @@ class ImageFormat:
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """In the block, Pillow does not warn about damaged EXIF data and large images. Not for several threads."""
+    """In the block, Pillow does not warn about damaged EXIF data and large images; not thread-safe."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         yield

@@ -19,7 +19,7 @@ from vaelab.locks import exclusive, existing
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 15
-LAST_WORDS = 12  # of torchvision's message, which lists all mirrors before it says what the last one answered
+LAST_WORDS = 12  # words shown of torchvision's message, which ends with the answer of the last mirror
 
 
 def named_root(root: object) -> str | None:

@@ -18,15 +18,15 @@ from vaelab.data.contracts import ImageSet
 from vaelab.data.datamodule import ImageDataModule, Option
 from vaelab.errors import InputError
 
-SEED = 2018  # of the choice of images, which is the same in every run
+SEED = 2018  # for the choice of images, which is the same in every run
 TEST_SHARE = 6  # one in so many images is a test image
 
 SHAPES = ("triangle", "half disc", "L")  # none of them looks the same after a rotation of less than a full turn
 HUES = 6
-GREYS = (0.4, 0.6, 0.8, 1.0)  # of images with one channel
+GREYS = (0.4, 0.6, 0.8, 1.0)  # brightness of shapes in images with one channel
 SCALES = (0.12, 0.16, 0.2, 0.24)  # the radius of the circle around a shape, as a share of the image's side
-ROTATIONS = 12  # of a full turn
-POSITIONS = 8  # of the centre, on each axis
+ROTATIONS = 12  # angles, evenly spaced over a full turn
+POSITIONS = 8  # positions of the centre on each axis
 INNERMOST, OUTERMOST = 0.28, 0.72  # of the positions, as shares of the side: no shape is cut off
 CHUNK = 1_000  # images drawn at a time
 

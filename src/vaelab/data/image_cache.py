@@ -26,8 +26,8 @@ from vaelab.locks import exclusive, is_locked
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # of the caches' format and of the decoding; others are not used
-FOLDER = ".vaelab"  # of the caches beside the images
+VERSION = 1  # of the caches' format and of the decoding; caches of other versions are not used
+FOLDER = ".vaelab"  # the folder of the caches, beside the images
 PARTS = ("train", "val", "test")
 
 
@@ -124,7 +124,7 @@ def obtain(source: CachedSource, folder: str | None = None) -> Cache:
     if is_locked(lock):
         log.info(f"another process decodes the images of {source.name}: waiting for it")
     with exclusive(lock):
-        if (cache := _opened(place, source)) is None:  # nobody has made it meanwhile
+        if (cache := _opened(place, source)) is None:  # no other process has made it meanwhile
             _make(source, place)
             cache = _opened(place, source)
     assert cache is not None  # it was just written

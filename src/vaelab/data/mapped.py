@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK_BYTES = 1 << 22  # of images converted at a time
-RELEASE_BYTES = 1 << 22  # used between two calls of ``MappedFile.release``
+CHUNK_BYTES = 1 << 22  # bytes of images converted at a time
+RELEASE_BYTES = 1 << 22  # bytes read between two calls of ``MappedFile.release``
 KEPT_BYTES = 1 << 28  # a file that is not larger may stay in the memory of the process
 
 

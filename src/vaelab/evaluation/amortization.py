@@ -123,7 +123,7 @@ def gap_terms(
 
 
 def _choose(first: Tensor, one: ImportanceWeights, other: ImportanceWeights) -> ImportanceWeights:
-    """Of each image the weights of ``one`` where ``first`` ``(B,)`` is true, else those of the ``other``."""
+    """For each image the weights ``one`` where ``first`` ``(B,)`` is true, else the weights ``other``."""
     return ImportanceWeights(
         torch.where(first, one.log_w, other.log_w),
         torch.where(first, one.distortion, other.distortion),

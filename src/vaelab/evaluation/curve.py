@@ -41,7 +41,7 @@ def check_betas(model: Model, betas: Sequence[float] | None, prefix: str = "") -
 
 
 def measure(evaluation: Evaluation) -> dict[str, object]:
-    """``points``: for each β the metrics on the test images; ``elbo`` is at β = 1 whatever β the point is of."""
+    """``points``: for each β the metrics on the test images; ``elbo`` is always at β = 1."""
     betas = evaluation.settings.betas or values_of_beta(*(evaluation.model.betas or (1.0, 1.0)))
     return {"points": [_point(evaluation, float(beta)) for beta in evaluation.track(betas, "rate-distortion curve")]}
 

@@ -47,10 +47,10 @@ class Mean:
 
 
 def numbers(means: Means) -> dict[str, float]:
-    """Those of ``means`` that are one number each."""
+    """The ``means`` that are a number."""
     return {name: mean for name, mean in means.items() if isinstance(mean, float)}
 
 
 def vectors(means: Means) -> dict[str, list[float]]:
-    """Those of ``means`` that are a list of numbers each."""
+    """The ``means`` that are a list of numbers."""
     return {name: mean for name, mean in means.items() if isinstance(mean, list)}

@@ -17,9 +17,9 @@ Stroke = Sequence[tuple[float, float]]  # points from 0 to 1, to the right and d
 BOX, SIDE = 20, 28  # MNIST: a digit fits into 20 x 20 pixels, its centre of mass is in the middle of 28 x 28
 CANVAS = 280  # pixels on which strokes are drawn before they are reduced
 PEN = 0.08  # width of a stroke, as a share of the canvas
-MAX_POINTS = 20_000  # of a drawing
-MAX_BYTES = 20 << 20  # of a file
-MAX_PIXELS = 50_000_000  # of a file
+MAX_POINTS = 20_000  # points of a drawing
+MAX_BYTES = 20 << 20  # bytes of a file
+MAX_PIXELS = 50_000_000  # pixels of a file
 
 
 def check_strokes(strokes: object) -> list[list[tuple[float, float]]]:

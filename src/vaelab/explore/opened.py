@@ -94,7 +94,7 @@ def is_sweep(directory: Path) -> bool:
     if not directory.is_dir():
         raise InputError(f"{directory}: there is no such directory; name a finished run, such as outputs/runs/two")
     if (directory / ".hydra").is_dir() or (directory / LOCK).exists():
-        return False  # a run, finished or not: opening it says which
+        return False  # a run, finished or not: opening it raises an error if it is not
     if next(iter(jobs_in(directory)), None) is None:
         raise InputError(
             f"{directory} holds no run: name a finished run, such as outputs/runs/two, or a sweep, outputs/sweeps/X"

@@ -18,7 +18,7 @@ from vaelab.explore.texts import LANGUAGES, Texts
 CSS = Path(__file__).with_name("page.css")
 VIEWS: tuple[type[View], ...] = (DrawView, MoveView, MapView, CompareView, SweepView)
 ICONS = {"draw": "draw", "move": "tune", "map": "scatter_plot", "compare": "view_column", "sweep": "show_chart"}
-BETA_STEPS = 60  # of the slider over a multi-rate model's range
+BETA_STEPS = 60  # steps of the slider over a multi-rate model's range
 
 
 class Page:

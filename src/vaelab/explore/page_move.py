@@ -14,8 +14,8 @@ from vaelab.explore.worker import compute
 from vaelab.plots.style import latent_name
 
 SHOWN = 16  # sliders; the others are behind a button
-COMPONENTS = 60  # of a mixture that are shown
-STEPS = 200  # of a slider
+COMPONENTS = 60  # components of a mixture that are shown
+STEPS = 200  # steps of a slider
 
 
 class MoveView(View):

@@ -22,7 +22,7 @@ from vaelab.sweeps.jobs import USED, group_name
 
 CODES = 1_000  # test images whose posteriors are computed when a run is opened
 BOUND_SAMPLES = 32  # latent samples of rate and distortion
-SHOWN_SAMPLES = 8  # of these are shown decoded
+SHOWN_SAMPLES = 8  # latent samples that are shown decoded
 NLL_SAMPLES = 1_000
 REACH = 3.0  # sliders go over the quantiles that -3 to 3 standard deviations are of a normal distribution
 PREPARED = ("shape", "latent", "upper", "images", "classes_seen", "order", "collapsed", "ranges", "centre", "group")

@@ -51,7 +51,7 @@ class Piece(nn.Module):
         """Set the first weights from all training images ``(N, C, H, W)``; draw random numbers with ``generator``."""
 
     def networks(self) -> list[nn.Module]:
-        """Those that ``trainer.compile`` compiles and ``model=multirate`` gates: the child ``network``, if any."""
+        """Networks that ``trainer.compile`` compiles and ``model=multirate`` gates: the child ``network``, if any."""
         return [child for name, child in self.named_children() if name == "network"]
 
 

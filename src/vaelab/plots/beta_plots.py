@@ -9,7 +9,7 @@ from vaelab.evaluation.means import Mean, numbers, vectors
 from vaelab.plots import beta_charts, image_grids
 from vaelab.plots.plotted_run import ENCODED_IMAGES, PlottedRun
 
-IMAGES = 10  # of a row
+IMAGES = 10  # images in a row
 
 
 def rate_distortion_curve(run: PlottedRun) -> Figure | None:

@@ -10,7 +10,7 @@ from vaelab.errors import InputError
 
 REACH = 2.5  # a traversal goes over the quantiles that -2.5 to 2.5 standard deviations are of a normal distribution
 QUANTILE_SAMPLES = 10_000  # from a prior whose quantiles have no closed form
-PATH_ITERATIONS = 60  # of the search for a shortest path
+PATH_ITERATIONS = 60  # iterations of the search for a shortest path
 
 
 def linear(first: Tensor, last: Tensor, steps: int) -> Tensor:

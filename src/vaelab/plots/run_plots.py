@@ -39,7 +39,7 @@ AT_END = (
 
 
 def name_of(plot: Drawer) -> str:
-    """The name of a plot's file: that of a function, or what a user's own plot says."""
+    """The name of a plot's file: that of the function, or the ``name`` of a user's own plot."""
     return plot.name if isinstance(plot, Plot) else plot.__name__
 
 

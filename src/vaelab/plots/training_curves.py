@@ -13,7 +13,7 @@ from vaelab.evaluation.metrics import CURVES, METRICS
 from vaelab.plots.style import FONT, TRAIN, VAL, chart, dress, latent_name
 
 Curve = tuple[list[float], list[float]]  # epochs and values
-History = dict[str, dict[str, Curve]]  # by metric and split
+History = dict[str, dict[str, Curve]]  # metric -> split -> curve
 
 FIRST_PART = 0.05  # of the training, which does not set the range of the y axis
 MOST_NAMES = 40  # latents named along an axis; of more, every second, third, ...

@@ -58,7 +58,7 @@ class Offer:
     criterion: str | None
 
     def values(self, known_as: str | None = None) -> dict[str, object]:
-        """By the names of the parameters."""
+        """The values by the names of the parameters."""
         values = {
             **vars(self), "save_dir": str(self.directory.absolute()), "dirpath": self.directory / "checkpoints",
             **dict.fromkeys(("id", "run_id", "experiment_key"), known_as),

@@ -25,7 +25,7 @@ from vaelab.training.module import VAEModule
 
 BATCH = 1_000  # images encoded, decoded or drawn at a time
 SCORED = 100  # images scored at a time
-DISTORTION_SAMPLES = 100  # of a model without a density of its latents
+DISTORTION_SAMPLES = 100  # latent samples in the distortion of a model whose latents have no density
 
 
 def load(

@@ -79,7 +79,7 @@ def _execute(run: Run, components: Components, trainer: Trainer) -> None:
         raise RunFailed(f"{error}; {run.directory} keeps what there was") from error
     except SystemExit as error:  # Lightning's answer to Ctrl-C and SIGTERM
         if error.code not in (None, 1):
-            raise  # submitit's: its code says that the job is to be queued again
+            raise  # submitit's: its exit code has the job queued again
         if isinstance(error, SIGTERMException):
             return_to_queue()
         raise Interrupted(f"interrupted; {how_to_go_on(run)}") from error

@@ -100,7 +100,7 @@ def trace(
 
 @contextmanager
 def unchecked_distributions() -> Iterator[None]:
-    """In the block, distributions do not look at the values of their parameters, which an exporter cannot trace."""
+    """In the block, distributions do not check their parameters, because an exporter cannot trace that."""
     checks = torch.distributions.Distribution._validate_args
     torch.distributions.Distribution.set_default_validate_args(False)
     try:

@@ -105,6 +105,6 @@ def execute_in_worker(run: Run) -> None:
         assert components.trainer is not None  # a worker makes its own
         execute(run, components, components.trainer)
     except Exception as error:
-        with suppress(OSError):  # a full disk; the launching process says that this one ended
+        with suppress(OSError):  # a full disk; the launching process reports that this one ended
             summary.write_failure(run, error)
         sys.exit(1)

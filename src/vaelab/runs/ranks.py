@@ -1,4 +1,4 @@
-"""Which of a run's processes this one is, as torch's elastic launcher says in the environment."""
+"""Which of a run's processes this one is, from the environment that torch's elastic launcher sets."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Where a run goes on: whether its checkpoint fits, and what a job of a sweep does with what it finds."""
+"""Resuming: whether a checkpoint fits a run, and whether a job of a sweep is resumed or started again."""
 
 import logging
 import math
@@ -84,7 +84,7 @@ def _time_limit(config: Mapping[str, dict]) -> float | None:
 
 
 def _seconds_trained(checkpoint: Mapping[str, dict]) -> float:
-    """As Lightning's Timer counted them, over all parts of the training; 0 where there was none."""
+    """The seconds that Lightning's Timer counted over all parts of the training; 0 where there was none."""
     timer = checkpoint.get("callbacks", {}).get("Timer", {})
     return float(timer.get("time_elapsed", {}).get("train", 0.0))
 
@@ -128,7 +128,7 @@ def _innermost_difference(key: str, there: object, here: object) -> tuple[str, s
 
 
 def resume_or_restart(run: Run) -> None:
-    """For a job of a sweep: go on where it was cut off or failed, else start it again, with nothing lost.
+    """Resume a job of a sweep that was cut off or failed, or else start it again; no file is lost.
 
     **Raises**
         InputError: its directory holds something else.

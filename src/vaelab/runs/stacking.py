@@ -20,7 +20,7 @@ from vaelab.runs.run import Run
 from vaelab.tensor_files import save_tensors
 from vaelab.training.stacked import Stack
 
-NUMBERS = ("seed", "data.seed", "beta.weight", "optimizer.lr")  # in which stacked runs may differ
+NUMBERS = ("seed", "data.seed", "beta.weight", "optimizer.lr")  # options in which stacked runs may differ
 TRAINER = {
     "max_epochs", "precision", "log_every_n_steps", "check_val_every_n_epoch", "gradient_clip_val", "compile",
     "benchmark", "accelerator", "devices", "strategy", "max_steps", "max_time", "val_check_interval",

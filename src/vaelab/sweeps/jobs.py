@@ -19,7 +19,7 @@ from vaelab.runs.options import INERT, NOT_TRAINING, OWN, flatten, is_among
 from vaelab.runs.results import RESULTS, read_state
 
 USED = 0.05  # nats of KL from which a latent counts as used: below, the KL may be noise in the posterior's variance
-FIRST_VERSION = "0.1.0"  # of a run whose results do not name one
+FIRST_VERSION = "0.1.0"  # the version of runs whose results do not name one
 # Test images are binarised once, whether or not the training images are drawn again in every epoch.
 PIXELS = {
     "none": "grey pixels", "threshold": "pixels cut at one half", "static": "drawn binary pixels",
@@ -33,7 +33,7 @@ class Job:
 
     **Attributes**
         status: "completed" or "failed", as results.json says; "running", "cut off" or "damaged" where there is none.
-        results: the content of results.json, or what .hydra says of a run that has none yet.
+        results: the content of results.json; for a run that has none yet, the overrides and configuration in .hydra.
         beta: the point of a multi-rate run's curve that this is; None: it is a run of its own.
     """
 
@@ -68,7 +68,7 @@ class Job:
 
     @property
     def training_options(self) -> dict[str, object]:
-        """Those options of the configuration that the weights depend on."""
+        """The options of the configuration that the weights depend on."""
         return {option: value for option, value in self.config.items() if not is_among(option, NOT_TRAINING)}
 
     def value(self, option: str) -> object:

@@ -17,7 +17,7 @@ from vaelab.runs.load import load_run
 from vaelab.sweeps.jobs import as_text
 from vaelab.sweeps.plots import LETTER, wrap
 
-IMAGES = 8  # of each kind per model
+IMAGES = 8  # reconstructions, and as many samples, per model
 SIDE = 8  # rows and columns of models at most
 SCALE = 2  # screen pixels per image pixel
 BETWEEN = 8  # image pixels between two models
@@ -119,7 +119,7 @@ def draw(
     originals: Tensor, panels: Sequence[Sequence[Panel | None]], rows: Sequence[str], columns: Sequence[str],
     title: str = "",
 ) -> Figure:  # fmt: skip
-    """The originals on top, and for each model its reconstructions above its samples; text says which is which.
+    """The originals on top, and for each model its reconstructions above its samples, with labels.
 
     **Arguments**
         originals: ``(N, C, H, W)`` in [0, 1].

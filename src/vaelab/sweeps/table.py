@@ -22,8 +22,8 @@ from vaelab.sweeps.jobs import Job, as_text, jobs_in, read_job
 from vaelab.sweeps.notes import notes
 
 PREFERRED = ("latent", "beta.weight", "beta")  # the rows and columns of grids, where they were swept
-SPARSE = 4  # with so many times as many combinations as configurations there is no grid
-IN_GROUP_NAME = {"likelihood", "data", "data.binarize"}  # options that the name of a group says already
+SPARSE = 4  # there is no grid if the combinations are more than so many times the configurations
+IN_GROUP_NAME = {"likelihood", "data", "data.binarize"}  # options whose values the name of a group contains
 
 
 @dataclass
@@ -68,7 +68,7 @@ class ComparableGroup:
 
     @property
     def metrics(self) -> list[str]:
-        """Those metrics for tables and plots that any configuration has."""
+        """The metrics for tables and plots that at least one configuration has."""
         known = self.configurations
         return [name for name in sweep_metrics() if name in known and known[name].notna().any()]
 

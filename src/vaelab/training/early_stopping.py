@@ -13,7 +13,7 @@ from vaelab.training.module import as_vae_module
 
 log = logging.getLogger(__name__)
 
-POINTS = 1_000  # of a schedule that are looked at
+POINTS = 1_000  # steps of a schedule that are checked for a change
 
 
 class EarlyStopping(LightningEarlyStopping):
@@ -85,5 +85,5 @@ def schedule_end(beta: Schedule, steps: int) -> int:
 
 
 def epochs_waited(checkpoint: Mapping[str, dict]) -> float:
-    """For how many epochs before ``checkpoint`` no validation was better, as far as `EarlyStopping` counted."""
+    """The epochs without a better validation before ``checkpoint``, as `EarlyStopping` counted them; 0 without it."""
     return float(checkpoint.get("callbacks", {}).get("EarlyStopping", {}).get("waited", 0.0))

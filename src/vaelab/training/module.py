@@ -276,7 +276,7 @@ class VAEModule(LightningModule):
 
     @contextmanager
     def _evaluating(self, index: int) -> Iterator[None]:
-        """The same noise whenever this batch is evaluated, and full precision whatever the training's is."""
+        """In the block, the noise depends only on the seed and this batch, and the precision is full."""
         with (
             rng.fixed_noise(self.device, self.seed, rng.EVALUATE, index, self.global_rank),
             torch.autocast(self.device.type, enabled=False),

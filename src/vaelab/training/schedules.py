@@ -34,7 +34,7 @@ class Length:
 
     @classmethod
     def read(cls, option: str, value: object) -> "Length":
-        """The length that ``value`` says: a number, or words such as "10 epochs"."""
+        """The length that ``value`` stands for: a number, or words such as "10 epochs"."""
         words = re.fullmatch(r"(\d+(?:\.\d+)?) ?epochs?", value.strip()) if isinstance(value, str) else None
         if words:
             return cls(float(words[1]), in_epochs=True)
@@ -43,7 +43,7 @@ class Length:
         return cls(number(option, value))
 
     def steps(self, steps: int, epochs: float | None) -> float:
-        """In steps of a training of so many ``steps`` and ``epochs``."""
+        """This length in steps, for a training of ``steps`` steps and ``epochs`` epochs."""
         if not self.in_epochs:
             return self.value * steps if self.value <= 1 else self.value
         if epochs is None:
@@ -110,7 +110,7 @@ class Linear(Schedule):
         return self.start + self.shape(share) * (self.weight - self.start)
 
     def shape(self, share: float) -> float:
-        """How far up, from 0 to 1, after this share of the warm-up."""
+        """The share of the rise, from 0 to 1, after this share of the warm-up."""
         return share
 
 
@@ -144,7 +144,7 @@ class Sigmoid(Linear):
         self.steepness = number("beta.steepness", steepness, above=True)
 
     def shape(self, share: float) -> float:
-        """tanh is the logistic curve around its middle, of half the argument."""
+        """The logistic curve, by sigmoid(x) = (1 + tanh(x / 2)) / 2, stretched to go from 0 to 1."""
         return 0.5 + 0.5 * math.tanh(self.steepness / 2 * (share - 0.5)) / math.tanh(self.steepness / 4)
 
 
@@ -210,7 +210,7 @@ class CosineRate(Schedule):
         return self.fall(max(0.0, step - length) / max(1.0, steps - length))
 
     def fall(self, share: float) -> float:
-        """From 1 to ``final`` after this share of the fall."""
+        """The value after this share of the fall, which goes from 1 to ``final``."""
         return self.final + 0.5 * (1 - self.final) * (1 + math.cos(math.pi * min(1.0, share)))
 
 
