@@ -157,7 +157,7 @@ def test_data_that_the_run_was_not_tested_on_are_refused(tool, copied):
     (copied / "results.json").write_text(json.dumps(content))
     wrong, _ = tool("evaluate", copied, *FEW)
     assert wrong.startswith("error: ")
-    assert "is a run on mnist, of which there is none here (but mnist5k)" in wrong
+    assert "was trained on mnist, which is not here (only mnist5k)" in wrong
 
 
 # ---- sample ----------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def test_a_run_whose_images_changed_is_not_opened_with_others(command, tmp_path)
     shutil.rmtree(root / ".vaelab")  # the cache is not the images: it is made again
     load_run(run)
     write_images(root, "000.png", first=99)
-    with pytest.raises(InputError, match="is a run on other images of photos than those that are there now"):
+    with pytest.raises(InputError, match="was trained on other images of photos than those found now"):
         load_run(run)
     status, _, err = command("ckpt=outputs/runs/own/checkpoints/last.ckpt", "epochs=2")
     assert status != 0

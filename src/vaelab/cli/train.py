@@ -254,7 +254,7 @@ def run_job(job: Job, values: dict) -> float | None:
     directory = job.directory
     with locked(directory / LOCK) as is_free:
         if not is_free and job.multirun:
-            say(f"{directory}: another process is at work in it; this one leaves it out")
+            say(f"{directory}: another process is at work in it; this one skips it")
             return None
         if not is_free:
             raise InputError(f"{directory}: another process is at work in it; nothing was touched")
@@ -284,7 +284,7 @@ def check_same(state: RunState, config: dict) -> None:
     if changed:
         raise InputError(
             f"complete already, but with {'; '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}; "
-            "nothing was touched: delete it to have it made anew, or take another place with name=..."
+            "nothing was touched: delete it to train it again, or take another place with name=..."
         )
     notes = [f"with other settings: {'; '.join(changed)}"] if (changed := differences(there, config)) else []
     if (early := ended_early(results)) is not None:

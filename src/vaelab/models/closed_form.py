@@ -55,7 +55,7 @@ class ProbabilisticPCA(LatentVariableModel):
         if self.likelihood.pixel_variance is None or mean is None or not torch.equal(mean, probe):
             raise InputError(
                 f"PCA needs a linear mean and one variance for all pixels, which {type(self.likelihood).__name__} with "
-                "these options has not: take likelihood=gaussian without options of likelihood"
+                "these options does not have: take likelihood=gaussian without options of likelihood"
             )
 
     def start_from_images(self, images: Tensor, generator: Generator) -> None:

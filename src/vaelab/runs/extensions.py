@@ -185,7 +185,7 @@ def _check_validation(where: str, entry: Mapping[str, object], module: VAEModule
         )
     if module.criterion is None:
         raise InputError(
-            f"callbacks={name} needs a metric of the validation that tells better weights, and this loss has none "
+            f"callbacks={name} needs a validation metric that chooses the weights, and this loss has none "
             f"(the last weights are tested): leave callbacks={name} out"
         )
 

@@ -118,10 +118,10 @@ def read_images(directory: Path, data: ImageDataModule, there: dict) -> None:
     here = data.describe()
     if there["name"] != here["name"] or there["binarize"] != here["binarize"]:
         raise InputError(
-            f"{directory} is a run on {there['name']}, of which there is none here (but {here['name']}): {REMEDY}"
+            f"{directory} was trained on {there['name']}, which is not here (only {here['name']}): {REMEDY}"
         )
     if there.get("content") != here.get("content"):
         raise InputError(
-            f"{directory} is a run on other images of {there['name']} than those that are there now (content "
-            f"{there.get('content')} then, {here.get('content')} now): give back its images, or train anew"
+            f"{directory} was trained on other images of {there['name']} than those found now (content "
+            f"{there.get('content')} then, {here.get('content')} now): restore its images, or train again"
         )

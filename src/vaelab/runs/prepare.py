@@ -105,7 +105,7 @@ def prepare(run: Run) -> Components:
     if resumed.data not in (None, data.describe()):
         raise InputError(
             f"ckpt={run.ckpt} was trained on {resumed.data}, and this command on {data.describe()}: "
-            "go on with the same, or leave ckpt out to train anew"
+            "go on with the same, or leave ckpt out to train from the beginning"
         )
     _check_shares(data, processes)
     check_limits(options, data)

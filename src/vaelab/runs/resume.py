@@ -108,7 +108,7 @@ def check_fits(path: Path, checkpoint: dict, config: Mapping[str, object]) -> No
             there, here = _innermost_difference(key, there, here)
             raise InputError(
                 f"ckpt={path} was trained with {there}, this command says {here}: "
-                f"say {there} to begin with its weights, or leave ckpt out to train anew"
+                f"add {there} to start from its weights, or leave ckpt out to train from the beginning"
             )
 
 
@@ -151,7 +151,7 @@ def resume_or_restart(run: Run) -> None:
         return
     if changed:
         raise InputError(
-            f"was cut off, but with {'; '.join(changed[:3])}; nothing was touched: delete it to have it made anew, "
+            f"was cut off, but with {'; '.join(changed[:3])}; nothing was touched: delete it to train it again, "
             "or take another place with name=..."
         )
     if last.is_file():
