@@ -238,7 +238,7 @@ def models(rounds: int) -> Iterator[Row]:
 
 
 def folder(rounds: int, images: int = 20_000, side: int = 64, batch_size: int = 64) -> Iterator[Row]:
-    """Without training: ours decodes all files into a cache in its first epoch, theirs in every epoch."""
+    """Batches without training: ours decodes the files into a cache in the first epoch, ImageFolder in every epoch."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place) / "photos"
         write_photographs(root, images)
@@ -256,7 +256,7 @@ def folder(rounds: int, images: int = 20_000, side: int = 64, batch_size: int = 
 
 
 def write_photographs(root: Path, images: int) -> None:
-    """Crops of 128 x 96 pixels of the photographs that scikit-learn carries, in two classes."""
+    """Crops of 128 x 96 pixels of the photographs that come with scikit-learn, in two classes."""
     random, photographs = np.random.default_rng(0), load_sample_images().images
     for index in range(images):
         photograph = photographs[index % 2]
