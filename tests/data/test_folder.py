@@ -9,6 +9,7 @@ import torch
 from own_images import many, open_folder, pixels, write_images
 from PIL import Image
 
+from vaelab.data import image_sources
 from vaelab.data.decode import ImageFormat
 from vaelab.data.folder import FolderImages
 from vaelab.data.folder_scan import scan
@@ -204,6 +205,21 @@ def test_unreadable_files_are_listed_and_skipped_only_if_asked(tmp_path, caplog,
     assert [len(images) for images in data.sets.values()] == [8, 1, 1]  # the split is one of the readable images
     assert "4 of 14 files" in caplog.text
     assert sorted(images_by_origin(data)) == many(10)
+
+
+def test_several_processes_decode_what_one_does_and_leave_torchs_noise(tmp_path, monkeypatch):
+    root = write_images(tmp_path / "photos", *many(20))
+    damage(root)
+    alone = open_folder(root, skip_unreadable=True, cache=str(tmp_path / "alone"))
+    monkeypatch.setattr(image_sources, "PARALLEL", 1)
+    monkeypatch.setattr(image_sources, "PART", 3)
+    monkeypatch.setattr(image_sources, "_processors", lambda: 2)
+    before = torch.get_rng_state()
+    several = open_folder(root, skip_unreadable=True, cache=str(tmp_path / "several"))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert several.contents == alone.contents
+    assert len(several.contents.unreadable) == 4
+    assert torch.equal(several.image_set.train_images, alone.image_set.train_images)
 
 
 def test_a_folder_of_nothing_readable_is_an_error_that_leaves_nothing(tmp_path):

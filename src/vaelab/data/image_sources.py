@@ -5,11 +5,12 @@ import json
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from vaelab.checks import flag, one_of, whole
 from vaelab.data.cached import CachedImages, listed
@@ -22,11 +23,14 @@ from vaelab.progress import progress
 
 log = logging.getLogger(__name__)
 
-BLOCK = 1_024  # files decoded between two writes, which bounds the memory
+PART = 64  # files that a process decodes between two answers
+PARALLEL = 512  # files from which on processes of their own decode them
+
+Decoded = np.ndarray | list[str]  # uint8 (C, H, W), or the path of a damaged file and the reason
 
 
 class ImageFiles(CachedSource):
-    """Image files in a folder, decoded by several threads: Pillow lets others run while it decodes.
+    """Image files in a folder, decoded by a process for each core.
 
     **Arguments**
         root: the folder.
@@ -51,26 +55,27 @@ class ImageFiles(CachedSource):
 
     def chunks(self, folder: Path) -> Iterable[tuple[Sequence[int], np.ndarray]]:
         self._unreadable = []
-        blocks = [range(first, min(first + BLOCK, self.count)) for first in range(0, self.count, BLOCK)]
-        with without_warnings(), ThreadPoolExecutor(_processors()) as pool:
-            decoded = (item for block in blocks for item in pool.map(self._decode, block))
-            tracked = iter(progress(decoded, "decoding", self.count))
-            for block in blocks:
-                images = {number: image for number in block if (image := next(tracked)) is not None}
+        parts = _Parts(self)
+        with without_warnings():
+            tracked = iter(progress(parts.decoded(), "decoding", self.count))
+            for numbers in parts.numbers:
+                items = {number: next(tracked) for number in numbers}
+                self._unreadable += [item for item in items.values() if isinstance(item, list)]
+                images = {number: item for number, item in items.items() if not isinstance(item, list)}
                 if images:
                     yield list(images), np.stack(list(images.values()))
         if len(self._unreadable) == self.count:
             names = listed([f"{path} ({reason})" for path, reason in sorted(self._unreadable)])
             raise InputError(f"no image in {self.root} can be read: {names}")
 
-    def _decode(self, number: int) -> np.ndarray | None:
+    def decode(self, number: int) -> Decoded:
+        """The file with this number in the listing."""
         path = self.listing.files[number].path
         try:
             return self.form.read(self.root / path)
         except InputError as error:
             reason = one_line(error.__cause__ or error).replace(repr(str(self.root / path)), "").strip(" :")
-            self._unreadable.append([path, reason])
-            return None
+            return [path, reason]
 
     def parts(self, kept: Sequence[int]) -> list[str]:
         """The part of each of the images ``kept``, which can be read."""
@@ -86,6 +91,34 @@ class ImageFiles(CachedSource):
             notes=self.listing.notes,
             unreadable=sorted(self._unreadable),
         )
+
+
+class _Parts(Dataset[list[Decoded]]):
+    """The files of a set in parts of ``PART``, for the processes of a DataLoader."""
+
+    def __init__(self, files: ImageFiles) -> None:
+        self.files = files
+        self.numbers = [range(first, min(first + PART, files.count)) for first in range(0, files.count, PART)]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> list[Decoded]:
+        return [self.files.decode(number) for number in self.numbers[index]]
+
+    def decoded(self) -> Iterator[Decoded]:
+        """All files, in their order."""
+        workers = _processors() if self.files.count >= PARALLEL else 0
+        # With a generator of its own it leaves torch's, so that a training is the same with and without a cache.
+        loader = DataLoader(
+            self, batch_size=None, num_workers=workers, collate_fn=_unchanged, generator=torch.Generator()
+        )
+        return (item for part in loader for item in part)
+
+
+def _unchanged(part: list[Decoded]) -> list[Decoded]:
+    """``part`` as arrays: tensors would go through shared memory, of which containers have little."""
+    return part
 
 
 class FileImages(CachedImages):
