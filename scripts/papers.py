@@ -113,7 +113,8 @@ def row(recipe: str, runs: list[Reproduced]) -> str:
     mean, first = statistics.mean(found), runs[0].results
     spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
     difference = mean - published.nll
-    minutes = statistics.mean(run.results["time"]["fit_s"] for run in runs) / 60
+    # Of all epochs at the pace of the last part of the training: fit_s is only of that, where a run was resumed.
+    minutes = statistics.mean(run.results["time"]["epoch_s"] * run.results["epochs"] for run in runs) / 60
     active = ", ".join(dict.fromkeys(run.active for run in runs))
     cells = [
         f"`{recipe}`", f"{published.nll:.2f}", f"{mean:.2f}{spread}", f"{difference:+.2f}",
