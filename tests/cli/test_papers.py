@@ -11,7 +11,8 @@ METRICS = "elbo/train,epoch,step\n-200.0,0.5,10\n-150.0,1.0,20\n-120.0,1.5,30\n-
 def write_run(directory: Path, nll: float, seed: int = 0, recipe: str = "paper/iwae_vae", samples: int = 5_000) -> Path:
     directory.mkdir()
     results = {
-        "status": "completed", "choices": {"experiment": recipe}, "seed": seed, "epochs": 2, "time": {"fit_s": 10.0, "epoch_s": 60.0},
+        "status": "completed", "choices": {"experiment": recipe}, "seed": seed, "epochs": 2,
+        "time": {"fit_s": 10.0, "epoch_s": 60.0},
         "device": "cpu: a machine", "config": {},
         "evaluation": {"likelihood": {"nll": nll, "nll_samples": samples, "nll_prior_samples": 0},
                        "latents": {"active_units": 21}},

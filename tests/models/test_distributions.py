@@ -22,7 +22,6 @@ from vaelab.models.continuous_bernoulli import ContinuousBernoulli
 from vaelab.models.discretized_logistic import DiscretizedLogistic
 from vaelab.models.distributions import (
     Chain,
-    JointBernoulli,
     Mixture,
     PointMass,
     diagonal_normal,
@@ -146,35 +145,6 @@ def test_the_moments_of_a_chain_are_exact_where_its_second_layer_is_linear_and_t
 
 
 # ---- Bernoulli -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("shape", [(1, 28, 28), (9,), (1, 1, 1), (1, 13, 31)])
-def test_joint_bernoulli_is_the_cross_entropy_with_a_gradient_and_without(shape, dtype):
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.tensor([-80.0, -20, -3, -1e-4, 0, 0.5, 4, 30, 90], dtype=dtype)
-    logits = logits[torch.randint(9, (2, 5, *shape), generator=generator)].requires_grad_()
-    x = torch.tensor([0.0, 1.0, 0.5, 0.1, 0.9], dtype=dtype)[torch.randint(5, (5, *shape), generator=generator)]
-    p = JointBernoulli(logits, len(shape))
-    pixels = x * logits.sigmoid().log() + (1 - x) * (-logits).sigmoid().log()
-    pixels = torch.where(logits.abs() < 30, pixels, x * logits - logits.relu())  # where a sigmoid rounds to 0 or 1
-    expected = pixels.flatten(2).sum(-1)
-    torch.testing.assert_close(p.log_prob(x), expected)
-    with torch.no_grad():
-        torch.testing.assert_close(p.log_prob(x), expected)
-
-
-def test_products_of_many_factors_of_a_half_do_not_underflow():
-    """Each of 784 factors has its smallest value, 1/2: the product of all would be 2^-784."""
-    with torch.no_grad():
-        found = JointBernoulli(torch.zeros(3, 1, 28, 28), 3).log_prob(torch.ones(3, 1, 28, 28))
-    torch.testing.assert_close(found, torch.full((3,), 784 * math.log(0.5)))
-
-
-def test_the_gradient_of_a_joint_bernoulli_is_summed_where_logits_are_shared():
-    logits = torch.randn(1, 4, dtype=torch.float64, requires_grad=True)
-    x = torch.rand(6, 4, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda given: JointBernoulli(given, 1).log_prob(x), logits)
 
 
 # ---- mixtures ------------------------------------------------------------------------------------------------

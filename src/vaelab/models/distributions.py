@@ -21,7 +21,6 @@ from torch.distributions import (
     Normal,
     constraints,
 )
-from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.quasirandom import SobolEngine
 
 from vaelab.errors import InputError
@@ -32,8 +31,6 @@ Shape: TypeAlias = Size | list[int] | tuple[int, ...]
 # A standard deviation of 3e-7. Without a KL term, as at β = 0, the variance shrinks until it underflows; the rate would
 # then be infinite, and 0 times infinity is nan.
 MIN_LOG_VARIANCE = -30.0
-# A product of so many factors of at least 1/2 is at least 2^-120; the smallest normal float32 is 2^-126.
-FACTORS_IN_PRODUCT = 120
 CHAIN_DRAWS = 256  # values of the first layer for the mean and variance of the second
 
 
@@ -82,32 +79,6 @@ def normal_from_outputs(outputs: Tensor, clamp: tuple[float, float] | None = Non
     loc, log_variance = outputs.chunk(2, dim=-1)
     low, high = clamp or (MIN_LOG_VARIANCE, None)
     return diagonal_normal(loc, torch.exp(0.5 * log_variance.clamp(low, high)))
-
-
-class JointBernoulli(Independent):
-    """Bernoulli over the last ``event_dims`` dimensions as one event: log p(x) = sum_i x_i l_i - log(1 + exp l_i).
-
-    l are the logits. x may have any values in [0, 1]; then the sum is the usual cross-entropy.
-
-    log(1 + exp l) = (l + |l|)/2 - log m, with m = sigmoid |l| in [1/2, 1]. The logarithm is the slowest part. Where no
-    gradient is needed it is computed once for a product of up to ``FACTORS_IN_PRODUCT`` of the m.
-    """
-
-    def __init__(self, logits: Tensor, event_dims: int) -> None:
-        super().__init__(Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        dims = self.reinterpreted_batch_ndims
-        logits, x = self.base_dist.logits.flatten(-dims), value.flatten(-dims)
-        if torch.is_grad_enabled():
-            logits, x = torch.broadcast_tensors(logits, x)
-            return -binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
-        size = logits.abs()
-        linear = ((x - 0.5) * logits).sub_(size, alpha=0.5).sum(-1)
-        m = size.sigmoid_()
-        pixels = m.shape[-1]
-        count = next(count for count in range(FACTORS_IN_PRODUCT, 0, -1) if pixels % count == 0)
-        return linear + m.unflatten(-1, (pixels // count, count)).prod(-1).log_().sum(-1)
 
 
 class PointMass(Distribution):

@@ -14,10 +14,11 @@ from torch.distributions import Distribution, Independent, Laplace, Normal
 
 from vaelab.checks import image_shape, number, one_of, whole
 from vaelab.errors import InputError
+from vaelab.models.bernoulli import JointBernoulli
 from vaelab.models.continuous_bernoulli import ContinuousBernoulli
 from vaelab.models.contracts import Likelihood, Network
 from vaelab.models.discretized_logistic import DiscretizedLogistic
-from vaelab.models.distributions import JointBernoulli, joint
+from vaelab.models.distributions import joint
 from vaelab.models.layers import activation
 from vaelab.models.logistic_mixture import DiscretizedLogisticMixture
 
