@@ -16,7 +16,7 @@ from vaelab.models.objectives import ELBO, IWAE
 from vaelab.models.posteriors import ChainPosterior, DiracPosterior, FlowPosterior, GaussianPosterior
 from vaelab.models.priors import GaussianMixture, StandardNormal
 from vaelab.models.vae import LatentVariableModel
-from vaelab.training.schedules import Range
+from vaelab.training.schedules import EACH, Range
 from vaelab.training.stacked import Stack
 
 SHAPE, LATENT = (1, 9, 6), 3  # odd and not square
@@ -92,6 +92,22 @@ def test_a_beta_for_each_image_is_what_image_by_image_gives(network, samples):
             torch.testing.assert_close(q.mean[index], alone.mean[0])
             torch.testing.assert_close(q.variance[index], alone.variance[0])
             torch.testing.assert_close(decoded[:, index], one.decode(z[:, index]).mean)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("samples", [1, 4])
+def test_images_that_share_a_beta_are_computed_as_if_each_had_its_own(network, samples):
+    model, x = model_of(network), torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(2))
+    betas = torch.tensor([0.25, 4.0, 1.0]).repeat_interleave(2)
+    z = torch.randn(samples, 6, LATENT)
+    assert model.at(betas)._images == 2
+    with torch.no_grad():
+        q, decoded = model.at(betas).encode(x), model.at(betas).decode(z).mean
+        order = torch.tensor([0, 2, 4, 1, 3, 5])  # no two neighbours share a β
+        alone = model.at(betas[order])
+        assert alone._images == 1
+        torch.testing.assert_close(q.mean[order], alone.encode(x[order]).mean)
+        torch.testing.assert_close(decoded[:, order], alone.decode(z[:, order]).mean)
 
 
 @pytest.mark.parametrize("objective", [ELBO(), ELBO(samples=3, kl="sampled"), IWAE(samples=3), IWAE(3, dreg=True)])
@@ -188,7 +204,10 @@ def test_draws_are_stratified_and_stay_within_the_margin():
     torch.manual_seed(0)
     schedule, count = Range(low=0.25, high=4.0, margin=1.5), 40
     low, high = math.log(0.25 / 1.5), math.log(4 * 1.5)
-    drawn = torch.stack([schedule.draw(count) for _ in range(50)]).log()
+    drawn = torch.stack([schedule.draw(count * EACH) for _ in range(50)]).log().view(50, count, EACH)
+    assert (drawn == drawn[..., :1]).all()
+    assert len(schedule.draw(count * EACH - 3)) == count * EACH - 3
+    drawn = drawn[..., 0]
     shares = (drawn - low) / (high - low)
     assert shares.min() >= 0
     assert shares.max() <= 1

@@ -31,19 +31,26 @@ ENCODER_START, DECODER_START = 0.95, 0.98  # of the gates, at every β
 
 
 class LogBeta:
-    """The log β that all gates of a model respond to at a time: a number, or ``(B,)`` of the images of a batch."""
+    """The log β that all gates of a model respond to at a time.
+
+    **Attributes**
+        value: a number, or ``(G,)`` of the groups of consecutive images of a batch; None: β = 1.
+        images: how many images a group has.
+    """
 
     def __init__(self) -> None:
-        self.value: Tensor | None = None  # None: β = 1
+        self.value: Tensor | None = None
+        self.images = 1
 
     @contextmanager
-    def set(self, value: Tensor | None) -> Iterator[None]:
-        """``value`` in the block."""
-        before, self.value = self.value, value
+    def set(self, value: Tensor | None, images: int = 1) -> Iterator[None]:
+        """These values in the block."""
+        before = self.value, self.images
+        self.value, self.images = value, images
         try:
             yield
         finally:
-            self.value = before
+            self.value, self.images = before
 
 
 class Gate(nn.Module):
@@ -62,7 +69,7 @@ class Gate(nn.Module):
         self.offset = nn.Parameter(torch.full((units,), start).logit())
 
     def forward(self, t: Tensor | None) -> Tensor:
-        """The factors ``(units,)`` at log β = ``t``, a number, or ``(N, units)`` at ``t`` ``(N, 1)``; None: β = 1."""
+        """The factors ``(units,)`` at log β = ``t``, a number, or ``(G, units)`` at ``t`` ``(G, 1)``; None: β = 1."""
         u: Tensor = self.offset if t is None else self.offset + self.slope * t
         return torch.sigmoid(-u).sqrt() if self.is_decoder else torch.sigmoid(u)
 
@@ -96,14 +103,23 @@ class GatedLayer(nn.Module):
             nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.layer(x)
-        t = self.log_beta.value
-        if t is not None and t.dim():  # the images of a batch repeat, where several samples of each are decoded
-            t = t.repeat(h.shape[-2 if self.is_linear else 0] // len(t)).unsqueeze(-1)
-        if t is not None and self.down is not None and self.up is not None:
+        h, t = self.layer(x), self.log_beta.value
+        if t is None:
+            return h * self._per_unit(self.gate(t)).to(h.dtype)
+        if not t.dim():
+            return self._at(h, x, t)
+        # The images of a batch repeat where several samples of each are decoded. Groups get a dimension of their own.
+        batch = h.dim() - (1 if self.is_linear else 3)
+        groups = (-1, len(t), self.log_beta.images)
+        found = self._at(h.reshape(*groups, *h.shape[batch:]), x.reshape(*groups, *x.shape[batch:]), t.view(-1, 1, 1))
+        return found.view(h.shape)
+
+    def _at(self, h: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """The result for the layer's own ``h`` of ``x``, at a log β that has their dimensions up to the units."""
+        if self.down is not None and self.up is not None:
             h = h + self.up(self.down(x) * t.to(h.dtype))
-        gated = h * self._per_unit(self.gate(t)).to(h.dtype)
-        return gated if t is None else gated + self._per_unit(self.shift * t).to(h.dtype)
+        gate, shift = self._per_unit(self.gate(t)), self._per_unit(self.shift * t)
+        return torch.addcmul(shift.to(h.dtype), h, gate.to(h.dtype))
 
     def _per_unit(self, values: Tensor) -> Tensor:
         return values if self.is_linear else values[..., None, None]
@@ -153,6 +169,7 @@ class MultirateModel(LatentVariableModel):
         rank = whole("model.rank", rank, 0)
         self.log_beta = LogBeta()
         self._value: Tensor | None = None
+        self._images = 1
         for piece, is_decoder in ((posterior, False), (likelihood, True)):
             if not sum(_add_gates(network, self.log_beta, is_decoder, rank) for network in piece.networks()):
                 raise InputError(f"{type(piece).__name__} has no network with linear layers or convolutions to gate")
@@ -169,17 +186,34 @@ class MultirateModel(LatentVariableModel):
             if not low <= beta <= high:
                 raise InputError(f"this model is for a beta from {low:g} to {high:g}, got {beta:g}")
         view = copy.copy(self)
-        view._value = torch.as_tensor(beta, dtype=torch.float32, device=next(self.parameters()).device).log()
+        value = torch.as_tensor(beta, dtype=torch.float32, device=next(self.parameters()).device)
+        value, view._images = _grouped(value)
+        view._value = value.log()
         return view
 
     def encode(self, x: Tensor) -> Distribution:
-        with self.log_beta.set(self._value):
+        with self.log_beta.set(self._value, self._images):
             return super().encode(x)
 
     def decode(self, z: Tensor) -> Distribution:
         t = self._value
-        with self.log_beta.set(t):
-            return super().decode(z * self.latent_gate(t if t is None or not t.dim() else t.unsqueeze(-1)))
+        gates = self.latent_gate(t if t is None or not t.dim() else t.unsqueeze(-1))
+        if gates.dim() == 2:
+            gates = gates.repeat_interleave(self._images, 0)
+        with self.log_beta.set(t, self._images):
+            return super().decode(z * gates)
+
+
+def _grouped(beta: Tensor) -> tuple[Tensor, int]:
+    """The values of consecutive equal ``beta`` ``(B,)``, and how many each has; ``beta`` and 1 where these differ.
+
+    Gates are then computed once for each group. On a GPU, which would have to wait for the comparison, it is left out.
+    """
+    if not beta.dim() or beta.device.type != "cpu":
+        return beta, 1
+    values, counts = beta.unique_consecutive(return_counts=True)
+    images = int(counts[0]) if len(counts) else 1
+    return (values, images) if bool((counts == images).all()) else (beta, 1)
 
 
 def beta_range(low: object, high: object) -> tuple[float, float]:
