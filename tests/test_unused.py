@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Iterator
 
+import torch
 from conftest import ROOT
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -15,7 +16,7 @@ from vulture import Vulture
 # Libraries call or read attributes of these.
 READERS = (
     argparse.Namespace, Callback, CheckpointIO, Distribution, LightningDataModule, LightningModule,
-    LightningModule(), ModelCheckpoint(), Table(),
+    LightningModule(), ModelCheckpoint(), Table(), torch.autograd.Function,
 )  # fmt: skip
 # What else has another reader.
 NAMED = {

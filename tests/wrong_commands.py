@@ -473,7 +473,7 @@ EXTENSIONS = [
     ),
     row("callbacks=early_stopping callbacks.early_stopping.min_delta=-1", "min_delta must be", "at least 0", "-1"),
     row("data.val=0 callbacks=early_stopping", "data.val=0 leaves no validation images", instead=""),
-    row("loss=capacity callbacks=early_stopping", "a metric of the validation", instead=""),
+    row("loss=capacity callbacks=early_stopping", "needs a validation metric", instead=""),
     row("callbacks=step_checkpoints callbacks.step_checkpoints.every_n_steps=0", f"every_n_steps {AT_LEAST_1}", "0"),
     row("callbacks=timer callbacks.timer.duration=soon", "callbacks.timer does not take these options", "'soon'"),
     row(

@@ -172,7 +172,9 @@ def test_every_model_starts_trains_and_generates(words):
         assert not loss.requires_grad
     else:
         loss.mean().backward()
-        assert all(parameter.grad.isfinite().all() and parameter.grad.any() for parameter in module.parameters())
+        assert all(parameter.grad.isfinite().all() for parameter in module.parameters())
+        # The low-rank part of a multi-rate model is U V, and U begins at 0.
+        assert all(parameter.grad.any() for name, parameter in module.named_parameters() if ".down." not in name)
     model = module.model.given(BATCH[1])
     assert model.reconstruct(inference.q).shape == BATCH[0].shape
     assert model.sample(6)[1].mean.shape == BATCH[0].shape

@@ -199,10 +199,13 @@ def test_pca_needs_no_epoch_and_leaves_what_the_others_do(command, tmp_path):
 
 
 def test_a_linear_autoencoder_is_trained_to_what_pca_solves(command, tmp_path):
-    options = (*SMALL, "data.train=null", "network=linear", "network.hidden=[]", "data.val=0", "latent=8")
+    options = (
+        *SMALL, "data.train=null", "data.val=0", "data.batch_size=128", "network=linear", "network.hidden=[]",
+        "latent=8", "optimizer.lr=1e-2",
+    )  # fmt: skip
     errors = {}
     for model in ("pca", "ae"):
-        status, out, err = command(*options, f"model={model}", f"name={model}", "epochs=40")
+        status, out, err = command(*options, f"model={model}", f"name={model}", "epochs=15")
         assert status == 0, out + err
         errors[model] = results(tmp_path / "outputs" / "runs" / model)["test"]["mse"]
     assert errors["ae"] == pytest.approx(errors["pca"], rel=0.01)
