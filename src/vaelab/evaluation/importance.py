@@ -78,27 +78,10 @@ def importance_weights(
             half; 1: none are. Not together with ``prior_samples``, and only where q has an exact mean.
     """
     chunk = chunk or (CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK)
-    wide, size = 0 if widen == 1 else samples // 2, max(1, chunk // len(x))
-    samples -= wide
+    wide = 0 if widen == 1 else samples // 2
     q = q or model.encode(x)
-    proposals = _Proposals(model, x, q, model.prior_distribution(), samples, prior_samples, bf16, wide, widen)
-    # Written into memory that is there before the loop: small tensors that stay, allocated between large ones that do
-    # not, would keep the allocator from using the memory of the large ones again.
-    log_w, elbo_terms = x.new_empty(samples + wide + prior_samples, len(x)), x.new_empty(samples, len(x))
-    distortion, rate = x.new_zeros(len(x)), x.new_zeros(len(x))
-    for first in range(0, samples, size):
-        part = proposals.draw_posterior(min(size, samples - first))  # one Inference per chunk, freed before the next
-        log_w[first : first + len(part.z)] = proposals.posterior_log_weights(part)
-        elbo_terms[first : first + len(part.z)] = part.log_px - part.kl
-        distortion -= part.log_px.sum(0) / samples
-        rate += part.rate * (len(part.z) / samples)
-    for first in range(samples, samples + wide, size):
-        part = proposals.draw_wide(min(size, samples + wide - first))
-        log_w[first : first + len(part.z)] = proposals.posterior_log_weights(part)
-    for first in range(0, prior_samples, chunk):
-        z = proposals.draw_prior(min(chunk, prior_samples - first), first)
-        log_w[samples + wide + first :][: len(z)] = proposals.prior_log_weights(z)
-    return ImportanceWeights(log_w, distortion, rate, elbo_terms, prior_samples)
+    proposals = _Proposals(model, x, q, model.prior_distribution(), samples - wide, prior_samples, bf16, wide, widen)
+    return proposals.weigh(chunk)
 
 
 @dataclass
@@ -114,6 +97,28 @@ class _Proposals:
     bf16: bool
     wide_samples: int = 0
     widen: float = 1.0
+
+    def weigh(self, chunk: int) -> ImportanceWeights:
+        """The weights of all samples, of which ``chunk`` are decoded at a time."""
+        x, samples, size = self.x, self.samples, max(1, chunk // len(self.x))
+        prior_begin = samples + self.wide_samples
+        # Written into memory that is there before the loops: small tensors that stay, allocated between large ones that
+        # do not, would keep the allocator from using the memory of the large ones again.
+        log_w, elbo_terms = x.new_empty(prior_begin + self.prior_samples, len(x)), x.new_empty(samples, len(x))
+        distortion, rate = x.new_zeros(len(x)), x.new_zeros(len(x))
+        for first in range(0, samples, size):
+            part = self.draw_posterior(min(size, samples - first))  # one Inference per chunk, freed before the next
+            log_w[first : first + len(part.z)] = self.posterior_log_weights(part)
+            elbo_terms[first : first + len(part.z)] = part.log_px - part.kl
+            distortion -= part.log_px.sum(0) / samples
+            rate += part.rate * (len(part.z) / samples)
+        for first in range(samples, prior_begin, size):
+            part = self.draw_wide(min(size, prior_begin - first))
+            log_w[first : first + len(part.z)] = self.posterior_log_weights(part)
+        for first in range(0, self.prior_samples, chunk):
+            z = self.draw_prior(min(chunk, self.prior_samples - first), first)
+            log_w[prior_begin + first :][: len(z)] = self.prior_log_weights(z)
+        return ImportanceWeights(log_w, distortion, rate, elbo_terms, self.prior_samples)
 
     def draw_posterior(self, count: int) -> Inference:
         return self._inference(self.q.sample((count,)))

@@ -4,7 +4,7 @@
     encoder: g(t) = σ(a t + c),    decoder: g(t) = √(1 - σ(a t + c))
 
 One a, c and s for each unit; U V has a low rank and belongs to linear layers only; s = 0 and U = 0 at first. During
-the training every image of a batch has another β; afterwards the model is one for every β of its range.
+the training β differs within a batch; afterwards the model is one for every β of its range.
 
 Three things are not in the paper. With s, and with a gate of the latents before they are decoded, the optimum of a
 linear VAE is within reach, which is known: its decoder's weights scale with √(1 - β σ²/λ) per latent, and its log
@@ -112,7 +112,7 @@ class GatedLayer(nn.Module):
         batch = h.dim() - (1 if self.is_linear else 3)
         groups = (-1, len(t), self.log_beta.images)
         found = self._at(h.reshape(*groups, *h.shape[batch:]), x.reshape(*groups, *x.shape[batch:]), t.view(-1, 1, 1))
-        return found.view(h.shape)
+        return found.reshape(h.shape)
 
     def _at(self, h: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """The result for the layer's own ``h`` of ``x``, at a log β that has their dimensions up to the units."""
