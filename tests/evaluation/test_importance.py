@@ -13,12 +13,12 @@ from vaelab.evaluation import importance
 from vaelab.evaluation.importance import (
     MARGIN,
     WIDE,
-    bf16_error,
     effective_samples,
     importance_weights,
     log_likelihood,
     useful_prior_samples,
 )
+from vaelab.evaluation.nll import bf16_error
 from vaelab.models.distributions import pairwise_log_prob
 from vaelab.models.likelihoods import GaussianLikelihood, LaplaceLikelihood
 from vaelab.models.vae import LatentVariableModel

@@ -4,7 +4,7 @@ import pytest
 import torch
 from evaluations import evaluation
 
-from vaelab.evaluation import likelihood
+from vaelab.evaluation import nll
 from vaelab.evaluation.importance import importance_weights, log_likelihood
 from vaelab.evaluation.settings import Settings
 from vaelab.evaluation.suite import evaluate
@@ -33,9 +33,9 @@ def test_the_likelihood_is_that_of_the_weights_and_the_identity_holds():
 
 
 def test_bfloat16_is_used_only_where_it_is_accurate_enough(monkeypatch):
-    monkeypatch.setattr(likelihood, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(nll, "cpu_has_bf16", lambda: True)
     for error, expected in ((0.001, "bf16-mixed"), (0.1, "32-true")):
-        monkeypatch.setattr(likelihood, "bf16_error", lambda *_, error=error, **__: error)
+        monkeypatch.setattr(nll, "bf16_error", lambda *_, error=error, **__: error)
         assert evaluate("likelihood", evaluation())["decoder_precision"] == expected
     forced = evaluation(settings=Settings(nll_samples=5, precision="bf16-mixed"))
     metrics = evaluate("likelihood", forced)

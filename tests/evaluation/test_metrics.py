@@ -46,6 +46,7 @@ def numbers(section: dict[str, object]) -> set[str]:
 def stored_by_test(*overrides: str) -> set[str]:
     """The names in the section ``test`` of results.json."""
     module = module_of(*overrides)
+    module.precision = "bf16-mixed"  # as on a processor that has it
     trainer = Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, use_distributed_sampler=False,

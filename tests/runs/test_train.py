@@ -61,7 +61,7 @@ def test_results_say_what_the_run_was_and_reached(finished):
         "batch_size": 64,
     }
     test = written["test"]
-    assert set(test) == {
+    assert set(test) - {"bf16_error"} == {  # which only processors with bfloat16 have
         "loss", "elbo", "rate", "distortion", "mse", "nll", "nll_samples", "nll_prior_samples", "nll_stderr", "gap",
         "active_units", "posterior_std",
     }  # fmt: skip

@@ -49,6 +49,23 @@ def test_val_elbo_is_at_beta_one_while_the_loss_is_weighted():
     assert metrics["loss/val"] == pytest.approx(metrics["distortion/val"] + 10 * metrics["rate/val"], rel=1e-5)
 
 
+def test_the_precision_of_the_nll_is_chosen_and_its_error_stated():
+    tested = {}
+    for precision in ("32-true", "bf16-mixed"):
+        module = module_of()
+        module.precision = precision
+        trainer = fit(module, small_data())
+        trainer.test(module, datamodule=small_data(), verbose=False)
+        tested[precision] = module.results
+    full, fast = tested.values()
+    assert "bf16_error" not in full
+    assert 0 < fast["bf16_error"] < fast["nll_stderr"]
+    assert full["nll"] != fast["nll"] == pytest.approx(full["nll"], abs=1)
+    assert fast["elbo"] == full["elbo"]
+    with pytest.raises(ValueError, match=r"evaluation\.precision must be .*got 'bf16'"):
+        VAEModule(module.model, module.objective, Constant(), torch.optim.Adam, Constant(), precision="bf16")
+
+
 def test_evaluation_neither_depends_on_batches_of_weights_nor_disturbs_training():
     weights = []
     for every in (1, 2):

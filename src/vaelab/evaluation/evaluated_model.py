@@ -38,11 +38,6 @@ class EvaluatedModel:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    @property
-    def has_spread(self) -> bool:
-        """Whether latents are drawn from a density, so that the posterior has a standard deviation."""
-        return self.model.has_bound and self.model.has_continuous_latents
-
     def batches(self, split: str, limit: int | None = None, size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of the first ``limit`` images of a split, with labels, on the model's device."""
         images = self.data.sets[split]

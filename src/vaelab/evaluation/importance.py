@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaelab import rng
 from vaelab.models.contracts import Model
 from vaelab.models.distributions import pairwise_log_prob
 from vaelab.models.inference import Inference, closed_form_kl
@@ -18,7 +17,6 @@ from vaelab.models.inference import Inference, closed_form_kl
 CPU_CHUNK, GPU_CHUNK = 1_000, 20_000  # latents decoded at a time: the images of more do not fit in a CPU's cache
 WIDE = 1.75  # factor on every second sample of the prior: see _log_prior_proposal
 MARGIN = 3.0  # nats: see useful_prior_samples
-BF16_TOLERANCE = 0.005  # nats, of the mean over images
 
 
 @dataclass
@@ -212,15 +210,6 @@ def shares_samples(model: Model, x: Tensor) -> bool:
 def can_widen(model: Model) -> bool:
     """Whether samples of the posterior can be moved away from its mean: see ``widen`` of `importance_weights`."""
     return model.has_continuous_latents and model.posterior.has_exact_mean and not model.is_solved
-
-
-def bf16_error(model: Model, x: Tensor, samples: int = 100, chunk: int | None = None) -> float:
-    """The change of log p(x) in nats by bfloat16 products, averaged over the images ``x``, with the same noise."""
-    estimates = []
-    for bf16 in (False, True):
-        with rng.fixed_noise(x.device, rng.EVALUATE):
-            estimates.append(log_likelihood(importance_weights(model, x, samples, chunk, bf16).log_w)[0])
-    return float((estimates[1] - estimates[0]).mean())
 
 
 def log_likelihood(log_weights: Tensor, shared: int = 0) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,15 @@ from vaelab.evaluation.evaluated_model import Evaluation
 from vaelab.evaluation.linear_model import linear_comparison
 from vaelab.evaluation.means import Mean, numbers, vectors
 from vaelab.evaluation.settings import ACTIVE_VARIANCE
+from vaelab.models.contracts import Model
 from vaelab.models.distributions import factors
 
-__all__ = ["ACTIVE_VARIANCE", "ActiveUnits", "measure", "posterior_std"]
+__all__ = ["ACTIVE_VARIANCE", "ActiveUnits", "has_spread", "measure", "posterior_std"]
+
+
+def has_spread(model: Model) -> bool:
+    """Whether latents are drawn from a density, so that the posterior has a standard deviation."""
+    return model.has_bound and model.has_continuous_latents
 
 
 def posterior_std(q: Distribution) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from vaelab import rng
 from vaelab.errors import InputError
 from vaelab.evaluation.bounds import bounds
+from vaelab.evaluation.latents import has_spread
 from vaelab.models.contracts import Model
 from vaelab.models.distributions import Chain
 from vaelab.plots import latent_paths
@@ -113,7 +114,7 @@ class ExploredRun:
     @property
     def has_spread(self) -> bool:
         """Whether q(z|x) has a standard deviation."""
-        return self.run.module.has_spread
+        return has_spread(self.model)
 
     @property
     def has_temperature(self) -> bool:

@@ -4,6 +4,7 @@ from typing import cast
 
 from matplotlib.figure import Figure
 
+from vaelab.evaluation.latents import has_spread
 from vaelab.evaluation.linear_model import linear_comparison
 from vaelab.plots import latent_charts
 from vaelab.plots.plotted_run import PlottedRun
@@ -34,6 +35,6 @@ def kl_per_latent(run: PlottedRun) -> Figure | None:
 
 def posterior_std(run: PlottedRun) -> Figure | None:
     """A histogram of the posterior's standard deviations over images and latents."""
-    if not run.evaluated.has_spread or run.encoded.stds is None:
+    if not has_spread(run.evaluated.model) or run.encoded.stds is None:
         return None
     return latent_charts.std_histogram(run.encoded.stds, run.titled("standard deviations of the posterior"))

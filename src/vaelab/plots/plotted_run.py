@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vaelab.evaluation.evaluated_model import EvaluatedModel
+from vaelab.evaluation.latents import has_spread
 from vaelab.models.contracts import Model
 from vaelab.models.distributions import factors
 
@@ -77,7 +78,7 @@ class PlottedRun:
         means, stds, kl, labels = (torch.cat(part) for part in zip(*parts, strict=True))
         return EncodedImages(
             means,
-            stds if self.evaluated.has_spread else None,
+            stds if has_spread(self.evaluated.model) else None,
             kl.mean(0) if self.model.has_kl_per_latent else None,
             labels,
         )
@@ -86,7 +87,7 @@ class PlottedRun:
         """Means, standard deviations and KL terms ``(B, D)``, where there are any, and the labels."""
         model = self.model.given(labels)
         q, none = model.encode(x), x.new_empty(0)
-        stds = q.stddev if self.evaluated.has_spread else none
+        stds = q.stddev if has_spread(self.evaluated.model) else none
         kl = kl_divergence(factors(q), factors(model.prior_distribution())) if model.has_kl_per_latent else none
         return q.mean, stds, kl, labels
 

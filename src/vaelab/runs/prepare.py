@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 STARTING_PIXELS = 250_000_000  # of the images that a model starts from, 1 GB as floats, where they are in a file
 # Options of the evaluation that the test needs; a run of an older version may lack some of them.
-TESTING = ("nll_samples", "prior_samples", "chunk", "active_variance")
+TESTING = ("nll_samples", "prior_samples", "precision", "chunk", "active_variance")
 
 
 def check_options(config: dict, typed: str = "") -> None:

@@ -9,14 +9,16 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from vaelab import rng
-from vaelab.checks import whole
+from vaelab.checks import one_of, whole
 from vaelab.data.datamodule import ImageDataModule
 from vaelab.errors import InputError, RunFailed
 from vaelab.evaluation.bounds import bits_per_dimension, bounds, squared_error
 from vaelab.evaluation.evaluated_model import EvaluatedModel
-from vaelab.evaluation.importance import importance_weights, log_likelihood, useful_prior_samples
-from vaelab.evaluation.latents import ACTIVE_VARIANCE, ActiveUnits, posterior_std
+from vaelab.evaluation.importance import useful_prior_samples
+from vaelab.evaluation.latents import ACTIVE_VARIANCE, ActiveUnits, has_spread, posterior_std
 from vaelab.evaluation.means import Mean, numbers, vectors
+from vaelab.evaluation.nll import NllEstimator, Precision, choose_precision
+from vaelab.evaluation.settings import PRECISIONS
 from vaelab.models.contracts import Model, Objective, Piece, Schedule
 from vaelab.models.inference import Inference
 from vaelab.models.multirate import check_range
@@ -45,6 +47,7 @@ class VAEModule(LightningModule):
         seed: of the noise in training and evaluation.
         nll_samples: K, importance samples per image in the test's nll; 0: no nll.
         prior_samples: further samples of the prior in nll, shared by a batch, where they help.
+        precision: of the decoder in nll: 32-true, bf16-mixed, or auto: bfloat16 where it is fast and accurate.
         chunk: latents decoded at a time in nll; None for what suits the device.
         active_variance: a latent counts as active where its posterior mean varies more than that.
         config: the run's configuration, which checkpoints store; plain types, for ``torch.load(weights_only=True)``.
@@ -65,6 +68,7 @@ class VAEModule(LightningModule):
         seed: int = 0,
         nll_samples: int = 100,
         prior_samples: int = 20_000,
+        precision: str = "auto",
         chunk: int | None = None,
         active_variance: float = ACTIVE_VARIANCE,
         config: dict | None = None,
@@ -83,6 +87,7 @@ class VAEModule(LightningModule):
             raise InputError("evaluation.nll_samples must be at least 2 for a standard error (0: none), got 1")
         # A model in closed form has an exact posterior: its own samples are enough.
         self.prior_samples = 0 if model.is_solved else whole("evaluation.prior_samples", prior_samples, 0)
+        self.precision = one_of("evaluation.precision", precision, PRECISIONS)
         self.chunk = None if chunk is None else whole("evaluation.chunk", chunk)
         self.active_units = ActiveUnits(active_variance)
         self.config = config or {}
@@ -107,14 +112,9 @@ class VAEModule(LightningModule):
         with torch.no_grad():
             metrics = {"loss": loss, **bounds(inference, self.model.has_bound), **self.objective.metrics(inference)}
             # A flow's standard deviation is an estimate from samples, which would cost too much at every step.
-            if self.has_spread and (not self.training or self.model.posterior.is_product):
+            if has_spread(self.model) and (not self.training or self.model.posterior.is_product):
                 metrics["posterior_std"] = posterior_std(inference.q)
         return metrics
-
-    @property
-    def has_spread(self) -> bool:
-        """Whether latents are drawn from a density."""
-        return self.model.has_bound and self.model.has_continuous_latents
 
     def evaluated(self, data: ImageDataModule) -> EvaluatedModel:
         """The model with ``data``, as the evaluation and the plots take it."""
@@ -226,7 +226,6 @@ class VAEModule(LightningModule):
     def on_test_epoch_start(self) -> None:
         self.means = Mean()
         self.active_units = ActiveUnits(self.active_units.threshold)
-        self.used_prior_samples = 0
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         x, labels = batch
@@ -236,23 +235,22 @@ class VAEModule(LightningModule):
             inference, loss = self.infer(batch, self.steps)
             model = self.model.given(labels)
             metrics = {**self.metrics(inference, loss), "mse": squared_error(model, inference)}
-            if self.has_spread:
+            if has_spread(self.model):
                 self.active_units.add(inference.q.mean)
             if model.has_bound and self.nll_samples:
                 if batch_idx == 0:
-                    self._agree_on_prior_samples(model, x)
-                weights = importance_weights(
-                    model, x, self.nll_samples, self.chunk, prior_samples=self.used_prior_samples
-                )
-                estimate, metrics["nll_variance"] = log_likelihood(weights.log_w, weights.shared)
-                metrics["nll"] = -estimate
+                    self.estimator = self._agreed_estimator(model, x)
+                metrics |= self.estimator.estimate(model, x)[1]
             self.means.add(metrics)
 
-    def _agree_on_prior_samples(self, model: Model, x: Tensor) -> None:
-        """Use samples of the prior in all batches and all processes, or in none."""
+    def _agreed_estimator(self, model: Model, x: Tensor) -> NllEstimator:
+        """It uses samples of the prior, and bfloat16, in all batches and all processes, or in none."""
         useful = useful_prior_samples(model, x, self.prior_samples)
-        votes = self._all_sum(x.new_tensor(float(useful > 0)))
-        self.used_prior_samples = useful if votes == self.trainer.world_size else 0
+        precision = choose_precision(self.precision, model, x, self.chunk)
+        votes = self._all_sum(x.new_tensor([useful > 0, precision.bf16, abs(precision.error)]))
+        wanted, fast, error = (votes / self.trainer.world_size).tolist()
+        agreed = Precision(True, error) if fast == 1 else Precision()
+        return NllEstimator(self.nll_samples, useful if wanted == 1 else 0, agreed, self.chunk)
 
     def on_test_epoch_end(self) -> None:
         """Set ``results``, the section ``test`` of results.json."""
@@ -260,13 +258,11 @@ class VAEModule(LightningModule):
         self._require_finite(results["loss"], self.global_step)
         self.tested_images = self.means.total
         if "nll" in results:
-            results["nll_samples"] = self.nll_samples
-            results["nll_prior_samples"] = self.used_prior_samples
-            results["nll_stderr"] = (results.pop("nll_variance") / self.tested_images) ** 0.5
+            results |= self.estimator.described(results.pop("nll_variance") / self.tested_images)
             results["gap"] = -results["elbo"] - results["nll"]
         values = data_of(self.trainer).sets["test"].images.shape[1:].numel()
         results |= bits_per_dimension(results, self.model, values)
-        if self.has_spread:
+        if has_spread(self.model):
             results["active_units"] = self.active_units.compute(self._all_sum)
         loss = results.pop("loss")
         self.results = {**results, "loss": loss}  # last, because it alone depends on β
