@@ -1,5 +1,6 @@
 """The command reconstruct: python scripts/reconstruct.py --help"""
 
+import installed  # noqa: F401
 from vaelab.cli.reconstruct import main
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The command report: python scripts/report.py --help"""
 
+import installed  # noqa: F401
 from vaelab.cli.report import main
 
 if __name__ == "__main__":

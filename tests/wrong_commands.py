@@ -621,7 +621,8 @@ OWN_PIECES = [
     row("likelihood._target_=mine.NoMeans", "mine.NoMeans.forward must return p(x|z) with mean, which NoMean lacks"),
     row(
         "likelihood._target_=mine.PerPixel",
-        "mine.PerPixel.forward must return p(x|z) with the batch shape (2, 2), got (2, 2, 1, 28, 28)",
+        "mine.PerPixel.forward must return p(x|z) with the batch shape (2, 2), got (2, 2, 1, 28, 28): wrap it in "
+        "torch.distributions.Independent(..., 3)",
     ),
     row("likelihood._target_=mine.Grey", "mine.Grey.forward: log_prob of p(x|z) cannot be computed", "support"),
     row("loss._target_=mine.InfiniteLoss", "mine.InfiniteLoss.__call__ must return a finite loss"),

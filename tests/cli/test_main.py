@@ -51,7 +51,7 @@ def test_every_command_explains_itself_as_it_is_typed(installed, name):
         (["train", "latent=2,3"], "latent=2,3 is a sweep of several values: vaelab sweep latent=2,3"),
         (["train", "latnt=2"], "did you mean latent=2? vaelab train --cfg job prints them all"),
         (["sweep", "latnt=2,3"], "there is no option 'latnt'"),
-        (["sample", "nowhere", "s.png"], "nowhere has no results.json"),
+        (["sample", "nowhere", "s.png"], "there is no nowhere"),
     ],
 )
 def test_a_wrong_command_is_one_line(installed, tmp_path, words, line):

@@ -123,7 +123,7 @@ def test_images_of_every_kind_are_the_same_images(run, grey):
         (lambda run, x: run.log_likelihood(x, samples=1), "samples must be a whole number of at least 2, got 1"),
         (lambda run, x: run.images("tests"), "split must be one of train, val, test, got 'tests'"),
         (lambda run, x: vaelab.load(run.directory, device="tpu"), "device must be one of auto, cpu, cuda, mps"),
-        (lambda run, x: vaelab.load("nowhere"), "nowhere has no results.json"),
+        (lambda run, x: vaelab.load("nowhere"), "there is no nowhere"),
     ],
 )
 def test_wrong_input_is_one_line(run, grey, call, line):

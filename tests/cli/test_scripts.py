@@ -64,7 +64,7 @@ def test_a_script_ends_as_a_process_with_the_same_line_and_status(tmp_path):
     words = [sys.executable, str(ROOT / "scripts" / "sample.py"), "nowhere", "samples.png"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: nowhere has no results.json: the run is not finished, or this is no run\n"
+    assert done.stderr == "error: there is no nowhere\n"
 
 
 def test_the_plot_of_the_schedules_is_made_from_their_configuration(script, tmp_path):
@@ -103,8 +103,20 @@ def test_a_model_without_samples_of_the_prior_has_no_such_table(script, conditio
     assert err == f"error: {conditional}: images cannot share samples of the prior in this model\n"
 
 
-@pytest.mark.parametrize("name", sorted({path.stem for path in Path(ROOT / "scripts").glob("*.py")} - {"rivals"}))
+@pytest.mark.parametrize(
+    "name", sorted({path.stem for path in Path(ROOT / "scripts").glob("*.py")} - {"rivals", "installed"})
+)
 def test_every_script_explains_itself(script, name):
     status, out, err = script(name, "--help")
     assert (status, err) == (0, "")
     assert f"python scripts/{name}.py" in out
+
+
+@pytest.mark.parametrize("file", ["train.py", "scripts/sample.py", "scripts/evaluate.py"])
+def test_a_python_without_vaelab_is_told_so_in_one_line(file, tmp_path):
+    """-S leaves the installed packages out, as the system's Python does before the environment is activated."""
+    done = subprocess.run(
+        [sys.executable, "-S", ROOT / file], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "has no vaelab: make env, then . .venv/bin/activate" in done.stderr

@@ -358,7 +358,7 @@ def test_convolutions_of_odd_sizes_and_the_logistic_mixture_are_exported(tmp_pat
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        ("no run", "has no results.json: the run is not finished, or this is no run"),
+        ("no run", "there is no "),
         ("unfinished", "has no results.json: the run is not finished, or this is no run"),
         ("failed", "failed (the loss became nan), so it has no weights to look at"),
         ("truncated results", "results.json is damaged"),

@@ -143,6 +143,12 @@ def test_a_finite_blow_up_is_told_and_flagged(command, tmp_path, tmp_path_factor
     assert "lower optimizer.lr" in out
 
 
+def test_a_model_without_an_active_latent_is_told(command):
+    for weight, is_told in ((1e4, True), (0.01, False)):
+        status, out, _ = command(*RUN, f"name=run{weight:g}", f"beta.weight={weight}")
+        assert (status, "no latent is active" in out) == (0, is_told), out
+
+
 @pytest.mark.parametrize(
     ("criterion", "before", "values", "is_blown_up"),
     [

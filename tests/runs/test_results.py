@@ -5,6 +5,7 @@ import json
 import pytest
 
 from vaelab import files
+from vaelab.errors import InputError
 from vaelab.runs.directory import claim, keep_aside, release
 from vaelab.runs.results import add_evaluation, missing_parts, read_results
 
@@ -62,3 +63,20 @@ def test_a_part_of_the_evaluation_that_failed_counts_as_missing(tmp_path):
     add_evaluation(tmp_path, "aggregate", {"lacking": "its latents are discrete"})
     config = {"evaluation": {"parts": ["latents", "aggregate", "probes", "likelihood"]}}
     assert missing_parts(read_results(tmp_path), config) == ["probes", "likelihood"]
+
+
+def test_a_run_that_does_not_exist_is_told_from_one_that_is_not_finished(tmp_path):
+    (tmp_path / "first").mkdir()
+    with pytest.raises(InputError, match=r"there is no .*frist; did you mean .*first\?"):
+        read_results(tmp_path / "frist")
+    with pytest.raises(InputError, match=r"there is no .*other$"):
+        read_results(tmp_path / "other")
+    with pytest.raises(InputError, match="is not finished"):
+        read_results(tmp_path / "first")
+    files.write_json(tmp_path / "first" / "results.json", {"status": "completed"})
+    with pytest.raises(InputError, match=r"no checkpoint"):
+        claim(tmp_path / "first", resumes=False)
+    (tmp_path / "first" / "checkpoints").mkdir()
+    (tmp_path / "first" / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(InputError, match=r"ckpt=.*last\.ckpt epochs=\.\.\. \(more than it has\)"):
+        claim(tmp_path / "first", resumes=False)

@@ -28,7 +28,10 @@ def check_free(directory: Path, resumes: bool) -> None:
     """
     if not resumes and directory.is_dir() and any(not _is_disposable(file) for file in directory.iterdir()):
         last = directory / LAST
-        go_on = f"go on with it: ckpt={last}" if last.exists() else "delete it: it holds no checkpoint to go on from"
+        longer = " epochs=... (more than it has)" if read_state(directory).is_complete else ""
+        go_on = "delete it: it holds no checkpoint to go on from"
+        if last.exists():
+            go_on = f"go on with it: ckpt={last}{longer}"
         raise InputError(
             f"{directory} exists already, and nothing there was touched; take another name (name=...), or {go_on}"
         )

@@ -1,6 +1,7 @@
 """results.json: what a run was and what it reached. Imports no torch, so that a finished job costs milliseconds."""
 
 import csv
+import difflib
 import json
 import platform
 import subprocess
@@ -46,6 +47,13 @@ def read_state(directory: Path) -> RunState:
     return RunState(directory, results if isinstance(results, dict) else None)
 
 
+def _instead_of(missing: Path) -> str:
+    """A hint at the run beside ``missing`` whose name is most like its name."""
+    names = [path.name for path in missing.parent.iterdir()] if missing.parent.is_dir() else []
+    close = difflib.get_close_matches(missing.name, names, 1)
+    return f"; did you mean {missing.parent / close[0]}?" if close else ""
+
+
 def read_results(directory: Path) -> dict:
     """results.json of the run in ``directory``.
 
@@ -56,6 +64,8 @@ def read_results(directory: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
+        if not directory.exists():
+            raise InputError(f"there is no {directory}{_instead_of(directory)}") from error
         raise InputError(f"{directory} has no {RESULTS}: the run is not finished, or this is no run") from error
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error

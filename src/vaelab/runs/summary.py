@@ -163,6 +163,8 @@ def _show(run: Run, components: Components, results: dict) -> None:
         log.info(f"plots     {run.directory / FIGURES}")
     for line in where_to_look(run, components):
         log.info(line)
+    if test.get("active_units") == 0 and not run.multirun:
+        log.info("no latent is active: images do not reach the decoder; train for more epochs, or lower beta.weight")
     if (warning := blow_up(run, components, results["test"])) is not None:
         log.warning(warning)
     if components.data.is_fallback and not run.multirun:

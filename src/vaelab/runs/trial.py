@@ -142,9 +142,11 @@ def _check_distribution(piece: Piece, letter: str, made: Distribution, batch: Si
             f"got {type(made).__name__}"
         )
     if made.batch_shape != batch:
+        extra = len(made.batch_shape) - len(batch)
+        hint = f": wrap it in torch.distributions.Independent(..., {extra})" if extra > 0 else ""
         raise InputError(
             f"{name_of(piece)}.forward must return {letter} with the batch shape {tuple(batch)}, "
-            f"got {tuple(made.batch_shape)}"
+            f"got {tuple(made.batch_shape)}{hint}"
         )
     if event is not None and made.event_shape != event:
         raise InputError(
