@@ -75,7 +75,7 @@ def test_a_run_that_was_deleted_meanwhile_gets_one_line(sweep):
     opened = Opened([sweep], "cpu")
     point = opened.planes[0].points[1]
     shutil.rmtree(point.directory)
-    with pytest.raises(InputError, match="no results"):
+    with pytest.raises(InputError, match="there is no "):
         opened.open_point(point)
 
 
