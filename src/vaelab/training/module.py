@@ -226,6 +226,7 @@ class VAEModule(LightningModule):
     def on_test_epoch_start(self) -> None:
         self.means = Mean()
         self.active_units = ActiveUnits(self.active_units.threshold)
+        self.estimator = NllEstimator(self.nll_samples)  # until the first batch has chosen the rest
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         x, labels = batch
