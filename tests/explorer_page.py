@@ -30,16 +30,17 @@ def serving(folder: Path, *directories: Path) -> Iterator[tuple[str, subprocess.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
     until = time.monotonic() + 180
-    while "Ctrl-C" not in log.read_text():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < until, log.read_text()
-        time.sleep(0.3)
     try:
+        while "Ctrl-C" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.3)
         yield log.read_text().split()[0], process
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)
     finally:
         process.kill()
+        process.wait()
     assert "Traceback" not in log.read_text(), log.read_text()
     assert len(log.read_text().splitlines()) == 1, log.read_text()
 
@@ -55,7 +56,8 @@ def until(browser: webdriver.Chrome, is_so, timeout_s: float = 40):
     try:
         return wait.until(lambda _: is_so())
     except TimeoutException:
-        pytest.fail(f"it did not happen within {timeout_s:.0f} s; the page:\n{browser.page_source[-3000:]}")
+        shown = browser.find_element(By.TAG_NAME, "body").text
+        pytest.fail(f"it did not happen within {timeout_s:.0f} s; the page:\n{shown}")
 
 
 def visible(browser: webdriver.Chrome, css: str) -> list[WebElement]:

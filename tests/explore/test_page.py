@@ -221,7 +221,7 @@ def test_a_run_that_was_deleted_meanwhile_is_said_in_the_page(finished, opened, 
         slider = named(opened, "axis-beta.weight")
         thumb = slider if slider.get_attribute("tabindex") else slider.find_element(By.CSS_SELECTOR, "[tabindex]")
         thumb.send_keys(Keys.ARROW_RIGHT)
-        until(opened, lambda: "the run is not finished, or this is no run" in opened.page_source)
+        until(opened, lambda: f"there is no {sweep / 'beta.weight=4'}" in opened.page_source)
         assert "Traceback" not in opened.page_source
 
 

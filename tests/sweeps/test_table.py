@@ -319,6 +319,7 @@ WITH_MEMORY = """
 import runpy, sys
 from pathlib import Path
 sys.argv = sys.argv[1:]
+sys.path.insert(0, str(Path(sys.argv[0]).parent))
 runpy.run_path(sys.argv[0], run_name="__main__")
 # Not getrusage's, which remembers what the process was before it became this one.
 print(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")))
