@@ -4,6 +4,7 @@ import difflib
 import sys
 from importlib import import_module
 
+from vaelab import collector
 from vaelab.cli.messages import fail, say
 from vaelab.commands import COMMANDS, NAME
 
@@ -23,7 +24,9 @@ def main() -> None:
         sys.argv[0] = NAME
         fail(unknown(words[0]))
     sys.argv = [f"{NAME} {words[0]}", *words[1:]]
-    import_module(f"vaelab.cli.{words[0]}").main()
+    with collector.paused():
+        command = import_module(f"vaelab.cli.{words[0]}")
+    command.main()
 
 
 def help_text() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vaelab import hardware
+from vaelab import collector, hardware
 from vaelab.cli.messages import fail, print_bug
 from vaelab.commands import as_typed
 from vaelab.data import image_files
@@ -23,6 +23,7 @@ from vaelab.runs.inputs import label_tensor
 
 def main(work: Callable[[], None]) -> None:
     """Call ``work``; an error ends the script with exit status 1, with one line or, for a bug, with its traceback."""
+    collector.leave_out_of_exit()
     log_to_console()
     try:
         work()

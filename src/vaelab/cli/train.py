@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 import vaelab
-from vaelab import own
+from vaelab import collector, own
 from vaelab.cli.arguments import remove_empty, with_overrides_of_resumed_run, with_sweep_directory
 from vaelab.cli.explain import explain, unknown_option
 from vaelab.cli.members import Members
@@ -65,6 +65,7 @@ def main() -> None:
     """The command line: an error is one line, a bug keeps its traceback, and both end it with status 1."""
     if sys.argv[1:] in (["--help"], ["-h"]):
         return say(help_text(CONF))
+    collector.leave_out_of_exit()
     if any(argument.startswith("hydra/launcher=") for argument in sys.argv):
         # As for Ctrl-C, so that a launcher stops the processes that it started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -264,9 +265,10 @@ def run_job(job: Job, values: dict) -> float | None:
             check_same(state, values)
             if not missing_parts(state.results or {}, values):
                 return validation_objective(state)
-        from vaelab.runs.fit import evaluate_finished
-        from vaelab.runs.processes import launch
-        from vaelab.runs.run import Run
+        with collector.paused():
+            from vaelab.runs.fit import evaluate_finished
+            from vaelab.runs.processes import launch
+            from vaelab.runs.run import Run
 
         run = Run(values, job.overrides, job.choices, directory, job.multirun, job.side_by_side, job.own_folders)
         try:
