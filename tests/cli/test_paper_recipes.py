@@ -1,4 +1,4 @@
-"""The recipes of papers after three epochs on a few thousand digits: a change that breaks one shows here."""
+"""Paper recipes and networks after few epochs on a few thousand digits: a change that breaks one shows here."""
 
 import pytest
 from conftest import train_here
@@ -31,3 +31,16 @@ def test_a_recipe_learns_as_fast_as_it_did(recipe, tmp_path):
     )  # fmt: skip
     assert (status, err) == (0, ""), out + err
     assert read_results(tmp_path / "outputs" / "runs" / "run")["test"]["nll"] == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("network", ["mlp", "conv", "resnet"])
+def test_a_network_leaves_the_mean_image_within_two_epochs(network, tmp_path):
+    """The mean image of the training images has an ELBO of some -207; conv with ReLU stayed there for epochs."""
+    status, out, err = train_here(
+        tmp_path, "data=mnist5k", "data.train=3000", "data.test=300", "data.batch_size=50", f"network={network}",
+        "epochs=2", "accelerator=cpu", "trainer.precision=32-true", "evaluation.nll_samples=0", "evaluation.parts=[]",
+        "pictures.every=null", "name=run",
+    )  # fmt: skip
+    assert (status, err) == (0, ""), out + err
+    assert read_results(tmp_path / "outputs" / "runs" / "run")["test"]["elbo"] > -190

@@ -26,6 +26,7 @@ from vaelab.models.distributions import (
     PointMass,
     diagonal_normal,
     joint,
+    normal_from_outputs,
     pairwise_log_prob,
 )
 
@@ -80,6 +81,16 @@ def test_a_point_mass_has_samples_but_no_density():
 def curved(a: torch.Tensor) -> Independent:
     """p(b|a) with two components that depend on the one of a."""
     return diagonal_normal(torch.cat([a.sin(), a**2], -1), 0.5 + torch.cat([a, -a], -1).sigmoid())
+
+
+@pytest.mark.parametrize("log_variance", [-1e3, -80.0, 80.0, 1e3])
+def test_no_log_variance_of_a_network_makes_the_rate_infinite(log_variance):
+    outputs = torch.tensor([[0.3, log_variance]], requires_grad=True)
+    q = normal_from_outputs(outputs)
+    rate = kl_divergence(q, diagonal_normal(torch.zeros(1, 1), torch.ones(1, 1)))
+    (rate + q.rsample().square().sum()).backward()
+    assert torch.isfinite(rate)
+    assert torch.isfinite(outputs.grad).all()
 
 
 @pytest.mark.parametrize("first_last", [False, True])

@@ -21,7 +21,7 @@ class GaussianLayer(Piece):
         outputs: the size of b.
         style: of the network's hidden layers.
         hidden: their widths.
-        clamp: the smallest and the largest s; None for no such limits.
+        clamp: the smallest and the largest s; None for -30 and 10.
     """
 
     def __init__(

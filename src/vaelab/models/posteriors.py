@@ -30,7 +30,7 @@ class GaussianPosterior(Posterior):
         Auto-Encoding Variational Bayes (Kingma and Welling, 2013), appendix C.2.
 
     **Arguments**
-        clamp: the smallest and the largest s; None for no such limits.
+        clamp: the smallest and the largest s; None for -30 and 10.
     """
 
     is_product = True
@@ -123,7 +123,7 @@ class ChainPosterior(Posterior):
         context: the number of that encoder's outputs.
         hidden: widths of the network of the layer that is drawn second.
         gated, init: of that network, whose activation is tanh where it is not gated.
-        clamp: the smallest and the largest log variance in both; None for no such limits.
+        clamp: the smallest and the largest log variance in both; None for -30 and 10.
     """
 
     has_exact_mean = False

@@ -119,7 +119,7 @@ class ChainPrior(Prior):
         hidden: widths of the network of p(z₁|z₂).
         top: makes p(z₂); called with ``latent``, the size of z₂.
         gated, init: of the network of p(z₁|z₂), whose activation is tanh where it is not gated.
-        clamp: the smallest and the largest log variance of p(z₁|z₂); None for no such limits.
+        clamp: the smallest and the largest log variance of p(z₁|z₂); None for -30 and 10.
 
     **Raises**
         InputError: ``top`` makes a prior of discrete latents.
