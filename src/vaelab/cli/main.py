@@ -24,7 +24,8 @@ def main() -> None:
         sys.argv[0] = NAME
         fail(unknown(words[0]))
     sys.argv = [f"{NAME} {words[0]}", *words[1:]]
-    with collector.paused():
+    collector.begin_command()
+    with collector.importing():
         command = import_module(f"vaelab.cli.{words[0]}")
     command.main()
 

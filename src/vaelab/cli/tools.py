@@ -23,7 +23,7 @@ from vaelab.runs.inputs import label_tensor
 
 def main(work: Callable[[], None]) -> None:
     """Call ``work``; an error ends the script with exit status 1, with one line or, for a bug, with its traceback."""
-    collector.leave_out_of_exit()
+    collector.begin_command()
     log_to_console()
     try:
         work()

@@ -65,7 +65,7 @@ def main() -> None:
     """The command line: an error is one line, a bug keeps its traceback, and both end it with status 1."""
     if sys.argv[1:] in (["--help"], ["-h"]):
         return say(help_text(CONF))
-    collector.leave_out_of_exit()
+    collector.begin_command()
     if any(argument.startswith("hydra/launcher=") for argument in sys.argv):
         # As for Ctrl-C, so that a launcher stops the processes that it started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -265,7 +265,7 @@ def run_job(job: Job, values: dict) -> float | None:
             check_same(state, values)
             if not missing_parts(state.results or {}, values):
                 return validation_objective(state)
-        with collector.paused():
+        with collector.importing():
             from vaelab.runs.fit import evaluate_finished
             from vaelab.runs.processes import launch
             from vaelab.runs.run import Run

@@ -29,8 +29,8 @@ from vaelab.models.continuous_bernoulli import ContinuousBernoulli
 Shape: TypeAlias = Size | list[int] | tuple[int, ...]
 
 # A standard deviation of 3e-7. Without a KL term, as at β = 0, the variance shrinks until it underflows; the rate would
-# then be infinite, and 0 times infinity is nan. Above, one wrong step at a large learning rate would overflow: a network of
-# convolutions with likelihood=gaussian ended in nan so, at one of two seeds.
+# then be infinite, and 0 times infinity is nan. Above, one wrong step at a large learning rate would overflow: so a
+# network of convolutions with likelihood=gaussian ended in nan, at one of two seeds.
 LOG_VARIANCES = (-30.0, 10.0)
 CHAIN_DRAWS = 256  # values of the first layer for the mean and variance of the second
 
@@ -76,7 +76,7 @@ def diagonal_normal(loc: Tensor, scale: Tensor) -> Independent:
 
 
 def normal_from_outputs(outputs: Tensor, clamp: tuple[float, float] | None = None) -> Independent:
-    """N(m, diag(exp s)) of a network's outputs (m, s) ``(..., 2 D)``, with s within ``clamp``, or within `LOG_VARIANCES`."""
+    """N(m, diag(exp s)) of a network's outputs (m, s) ``(..., 2 D)``, with s within ``clamp`` or `LOG_VARIANCES`."""
     loc, log_variance = outputs.chunk(2, dim=-1)
     return diagonal_normal(loc, torch.exp(0.5 * log_variance.clamp(*(clamp or LOG_VARIANCES))))
 
