@@ -61,7 +61,11 @@ def test_an_old_run_gets_the_shape_of_its_images():
 
 def test_an_old_run_and_a_users_yaml_have_the_values_of_options_that_came_later():
     """Against the composition of today: nothing is missing, and an option that is given is kept."""
-    for words in ([], ["model=hvae"], ["likelihood=laplace", "network=conv", "optimizer=adamw", "prior=vamp"]):
+    for words in (
+        [],
+        ["model=hvae"],
+        ["likelihood=laplace", "network=conv", "network.init=torch", "optimizer=adamw", "prior=vamp"],
+    ):
         config = composed(*words)
         old = without(config, {"gated", "init", "output_bias", "clamp", "eps", "kl", "start", "top", "first", "sees_x",
                                "context"})  # fmt: skip
