@@ -42,7 +42,7 @@ from vaelab.runs.directory import LOCK, another_place, release
 from vaelab.runs.ended import ended_early, going_on
 from vaelab.runs.migrate import migrate
 from vaelab.runs.options import NOT_TRAINING, differences, resolve, unresolved
-from vaelab.runs.results import RunState, commit, missing_parts, read_state
+from vaelab.runs.results import RunState, commit, missing_parts, read_state, validation_objective
 from vaelab.runs.unread import check_read
 from vaelab.sweeps.names import job_name
 
@@ -294,9 +294,3 @@ def check_same(state: RunState, config: dict) -> None:
     if (old := results.get("commit")) != (new := commit()):
         notes.append(f"made by commit {str(old)[:12]}, this is {str(new)[:12]}")
     say(f"{state.directory.name}: complete already{''.join(f', {note}' for note in notes)}")
-
-
-def validation_objective(state: RunState) -> float | None:
-    """What a search maximises: the validation's ELBO at beta = 1, or the negative distortion where there is none."""
-    found = (state.results or {}).get("validation", {})
-    return found.get("elbo", -found["distortion"] if "distortion" in found else None)

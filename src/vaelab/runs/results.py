@@ -47,6 +47,12 @@ def read_state(directory: Path) -> RunState:
     return RunState(directory, results if isinstance(results, dict) else None)
 
 
+def validation_objective(state: RunState) -> float | None:
+    """What a search maximises: the validation's ELBO at beta = 1, or the negative distortion where there is none."""
+    found = (state.results or {}).get("validation", {})
+    return found.get("elbo", -found["distortion"] if "distortion" in found else None)
+
+
 def _instead_of(missing: Path) -> str:
     """A hint at the run beside ``missing`` whose name is most like its name."""
     names = [path.name for path in missing.parent.iterdir()] if missing.parent.is_dir() else []
