@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from PIL import Image
 
 DPI = 100
@@ -57,7 +58,8 @@ def text_width(text: str, size: float = FONT) -> float:
     if not text.strip():
         return 0.0
     hinting = 1.05  # letters on the screen's pixels are wider than their outlines, by up to so much
-    return hinting * DPI / 72 * float(TextPath((0, 0), text, size=size).get_extents().width)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)
+    return hinting * DPI / 72 * float(width)
 
 
 def write(figure: Figure, x: float, y: float, text: str, size: float = FONT, align: str = "left") -> None:
