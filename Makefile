@@ -24,11 +24,13 @@ extras: .venv/installed-extras
 .venv/installed: pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "error: $(PYTHON) is older than Python 3.10; name a newer one: make PYTHON=python3.11 env"; exit 1; }
+	@echo "making the environment .venv with torch and Lightning: some minutes, 6 GB"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
 .venv/installed-extras: .venv/installed
+	@echo "adding the optional packages to .venv: some minutes, 1.2 GB"
 	$(BIN)/python -m pip install --quiet -e '.[tools,explore,slurm,ray,search,wandb,mlflow,docs,test]'
 	@touch $@
 

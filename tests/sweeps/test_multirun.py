@@ -79,6 +79,8 @@ def test_complete_jobs_are_skipped_and_a_longer_axis_adds_jobs(command, sweep):
     assert (status, err) == (0, "")
     assert out.count("complete already") == 2
     assert out.count(": starts") == 1
+    assert "best elbo: -" in out  # the answer, on the screen
+    assert "The validation ELBO would choose latent=" in out
     after = {name: (job / RESULTS).stat().st_mtime_ns for name, job in jobs(sweep).items()}
     assert after.pop("4")
     assert after == before

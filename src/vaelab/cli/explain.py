@@ -20,6 +20,7 @@ from vaelab.files import CONF
 from vaelab.runs.options import flatten, unresolved
 
 OWN_GROUPS = ("metric", "plot")  # which have members in users' folders only
+SUGGESTED = {"data": "folder"}  # where several members have the option: the one that it is most likely meant for
 CLOSE = 0.75  # how alike a typed option and an existing one are, from 0 to 1, for "did you mean"
 REJECTED = re.compile(r"Could not (override|append to config|delete from config)\b[^']*'([^']+)'")
 
@@ -156,7 +157,8 @@ def _lacking(option: str, value: str, group: str, members: list[str], command: C
             f"{group}={chosen}, which {selecting} selects, has no option {name!r}: "
             f"leave {option} out; it has {own or 'no options'}"
         )
-    typed = typeable(f"{group}={members[0]}", f"{option}={value}")
+    example = SUGGESTED.get(group) if SUGGESTED.get(group) in members else members[0]
+    typed = typeable(f"{group}={example}", f"{option}={value}")
     verb = "has" if len(members) == 1 else "have"
     lacking = f"{group}={chosen}" if chosen else f"this run's {group}"
     return (

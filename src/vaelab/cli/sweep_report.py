@@ -12,7 +12,7 @@ from vaelab.errors import VaelabError, one_line
 def report(directory: Path) -> None:
     """Make the sweep's tables and plots; an error here is printed, and the sweep is complete all the same."""
     from vaelab.runs.console import log_to_console
-    from vaelab.sweeps.documents import count_jobs
+    from vaelab.sweeps.documents import best_lines, count_jobs
     from vaelab.sweeps.report import report as write_report
 
     log_to_console(quiet=True)  # not to the last job's train.log
@@ -24,4 +24,4 @@ def report(directory: Path) -> None:
         again = f"{typed('report')} {shlex.quote(str(directory))}"
         print(f"no report: {one_line(error)}; try again with {again}", file=sys.stderr)
     else:
-        say(f"{count_jobs(found)}: {directory / 'sweep.md'}")
+        say("\n".join([*best_lines(found), f"{count_jobs(found)}: {directory / 'sweep.md'}"]))

@@ -62,6 +62,18 @@ def count_jobs(sweep: Sweep) -> str:
     return f"{jobs} job{'s' * (jobs != 1)}, {by_status}"
 
 
+def best_lines(sweep: Sweep) -> list[str]:
+    """What sweep.md says of the best configurations, as lines for the console."""
+    lines: list[str] = []
+    for group in sweep.groups:
+        lines += [f"{group.heading}:"] if len(sweep.groups) > 1 else []
+        for best in ranking(group):
+            lead = f"; ahead of the next by {_lead(best)}" if _lead(best) else ""
+            lines.append(f"best {best.by}: {_value(best)} by {best.configuration}{lead}")
+        lines += _validation_choice(group)
+    return lines
+
+
 def as_markdown(sweep: Sweep, plots: Mapping[str, Sequence[str]]) -> str:
     """sweep.md: what was swept, and for each comparable group the best configurations, the plots and the table.
 
@@ -90,14 +102,21 @@ def _best_table(group: ComparableGroup) -> list[str]:
         return []
     lines = ["| best by | configuration | value | seeds | ahead of the next by |", "|---|---|---|---|---|"]
     for best in ranked:
-        value = f"{best.mean:.2f}" + ("" if best.sd is None else f" ± {best.sd:.2f}")
-        entries = [best.by, best.configuration, value, best.seeds, _lead(best)]
-        lines.append(_row(entries))
+        lines.append(_row([best.by, best.configuration, _value(best), best.seeds, _lead(best)]))
+    chosen = _validation_choice(group)
+    return [*lines, *(["", *chosen] if chosen else []), ""]
+
+
+def _value(best: Best) -> str:
+    return f"{best.mean:.2f}" + ("" if best.sd is None else f" ± {best.sd:.2f}")
+
+
+def _validation_choice(group: ComparableGroup) -> list[str]:
     chosen = group.chosen_by_validation()
-    if chosen is not None:
-        test = f"elbo {with_deviation(chosen, 'elbo')}, nll {with_deviation(chosen, 'nll')}"
-        lines += ["", f"The validation ELBO would choose {group.describe(chosen)}: {test} on the test images."]
-    return [*lines, ""]
+    if chosen is None:
+        return []
+    test = f"elbo {with_deviation(chosen, 'elbo')}, nll {with_deviation(chosen, 'nll')}"
+    return [f"The validation ELBO would choose {group.describe(chosen)}: {test} on the test images."]
 
 
 def _lead(best: Best) -> str:
