@@ -17,6 +17,7 @@ PINS = {
     "paper/vamp_vamp": (171.1, 6.0, 4000),
     "paper/vamp_hvae": (134.2, 3.1, 4000),
     "paper/iwae_vae_as_published": (197.4, 2.2, 4000),
+    "resnet_hvae": (105.7, 2.5, 4000),
 }
 
 

@@ -121,10 +121,11 @@ def _parse_flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
     parser.error = refuse  # type: ignore[method-assign]  # it would print Hydra's usage
     flags, unknown = parser.parse_known_args(list(words))
-    for word, after in zip(unknown, [*unknown[1:], ""], strict=False):
-        meant = word.lstrip("-") if "=" in word else f"{word.lstrip('-')}={after}"
-        if word.startswith("--") and ("=" in word or (after and not after.startswith("-") and "=" not in after)):
-            raise InputError(f"there is no flag {word}; options have no dashes: {typeable(meant)}")
+    for word in unknown:
+        name, _, value = word.lstrip("-").partition("=")
+        value = value or next(iter(words[words.index(word) + 1 :]), "")  # --latent 3, as other programs take it
+        if word.startswith("--") and value and not value.startswith("-") and "=" not in value:
+            raise InputError(f"there is no flag {word}; options have no dashes: {typeable(f'{name}={value}')}")
         if word.startswith("-"):
             raise InputError(f"there is no flag {word}; {typed('train')} --help shows the command line")
     instead_of_a_run = [name for name in ("cfg", "info", "shell_completion", "run", "multirun") if getattr(flags, name)]
