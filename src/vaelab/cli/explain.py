@@ -157,7 +157,8 @@ def _lacking(option: str, value: str, group: str, members: list[str], command: C
             f"{group}={chosen}, which {selecting} selects, has no option {name!r}: "
             f"leave {option} out; it has {own or 'no options'}"
         )
-    example = SUGGESTED.get(group) if SUGGESTED.get(group) in members else members[0]
+    suggested = SUGGESTED.get(group)
+    example = suggested if suggested in members else members[0]
     typed = typeable(f"{group}={example}", f"{option}={value}")
     verb = "has" if len(members) == 1 else "have"
     lacking = f"{group}={chosen}" if chosen else f"this run's {group}"

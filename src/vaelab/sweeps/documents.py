@@ -67,10 +67,12 @@ def best_lines(sweep: Sweep) -> list[str]:
     lines: list[str] = []
     for group in sweep.groups:
         lines += [f"{group.heading}:"] if len(sweep.groups) > 1 else []
-        for best in ranking(group):
-            lead = f"; ahead of the next by {_lead(best)}" if _lead(best) else ""
-            lines.append(f"best {best.by}: {_value(best)} by {best.configuration}{lead}")
-        lines += _validation_choice(group)
+        ranked = ranking(group)
+        for best in ranked:
+            lead = _lead(best)
+            ahead = f"; ahead of the next by {lead}" if lead else ""
+            lines.append(f"best {best.by}: {_value(best)} by {best.configuration}{ahead}")
+        lines += _validation_choice(group) if ranked else []
     return lines
 
 
