@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT, exit_status
 
 from vaelab.cli.main import main
-from vaelab.commands import COMMANDS
+from vaelab.commands import COMMANDS, as_typed, typed
 
 
 @pytest.fixture
@@ -38,6 +38,33 @@ def test_every_command_explains_itself_as_it_is_typed(installed, name):
     assert f"vaelab {name}" in out
     assert "python " not in out
     assert name in ("train", "sweep") or (ROOT / "scripts" / f"{name}.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("here", "running", "folder"),
+    [
+        (ROOT, "train.py", ""),
+        (ROOT, "./scripts/compare.py", ""),
+        (ROOT / "scripts", "compare.py", "../"),
+        (ROOT / "tests", "../train.py", "../"),
+        (ROOT / "tests", "../scripts/sample.py", "../"),
+        (None, f"{ROOT}/train.py", f"{ROOT}/"),
+        (None, "my code/train.py", "'my code'/"),
+        (None, "my code/scripts/report.py", "'my code'/"),
+        (None, "train.py", ""),
+        (None, "mine.py", ""),
+    ],
+)
+def test_a_command_of_the_checkout_is_told_as_it_can_be_typed_here(monkeypatch, tmp_path, here, running, folder):
+    (tmp_path / "my code").symlink_to(ROOT)
+    monkeypatch.chdir(here or tmp_path)
+    monkeypatch.setattr("sys.argv", [running])
+    assert typed("train") == f"python {folder}train.py"
+    assert typed("sweep") == f"python {folder}train.py -m"
+    assert typed("evaluate") == f"python {folder}scripts/evaluate.py"
+    assert as_typed("a: python train.py latent=2, b: python scripts/report.py X") == (
+        f"a: python {folder}train.py latent=2, b: python {folder}scripts/report.py X"
+    )
 
 
 @pytest.mark.parametrize(

@@ -369,7 +369,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, accelerator, how)
     assert "Traceback" not in err
     # A process whose gloo threads are killed may print a line of its own before.
     assert err.splitlines()[-1] == (
-        "error: interrupted; go on with: python train.py ckpt=outputs/runs/run/checkpoints/last.ckpt"
+        f"error: interrupted; go on with: python {ROOT}/train.py ckpt=outputs/runs/run/checkpoints/last.ckpt"
     )
     assert not (tmp_path / "outputs/runs/run/results.json").exists()
 
@@ -416,7 +416,7 @@ def test_ctrl_c_ends_a_multirun(tmp_path):
     status, _, err = outcome(process, 180)
     assert status == 1
     assert err == (
-        "error: interrupted; go on with: python train.py ckpt=s/2/checkpoints/last.ckpt; "
+        f"error: interrupted; go on with: python {ROOT}/train.py ckpt=s/2/checkpoints/last.ckpt; "
         "the same command goes on with the sweep\n"
     )
     assert not (tmp_path / "s/3").exists()

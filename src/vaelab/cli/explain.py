@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -190,8 +191,8 @@ def _two_commands(group: str, lack: list[str], have: list[str], option: str, com
     option_of = {override.input_line: override.key_or_group for override in command.overrides}
     others = [word for word in words if option_of.get(word) not in (group, option)]
     with_option = [word for word in words if option_of.get(word) == option]
-    first = [*typed("sweep").split(), *name, *others, f"{group}={','.join(lack)}"]
-    second = [*typed("sweep").split(), *name, *others, f"{group}={','.join(have)}", *with_option]
+    first = [*shlex.split(typed("sweep")), *name, *others, f"{group}={','.join(lack)}"]
+    second = [*shlex.split(typed("sweep")), *name, *others, f"{group}={','.join(have)}", *with_option]
     return f"{typeable(*first)} && {typeable(*second)}"
 
 

@@ -147,7 +147,7 @@ def typeable(*words: str) -> str:
 
 
 def _not_a_sweep(override: Override, words: Sequence[str]) -> str:
-    again = typeable(*typed("sweep").split(), *words)
+    again = typeable(*shlex.split(typed("sweep")), *words)
     key, value = override.get_key_element(), override.get_value_string()
     as_list = f", or for a list {typeable(f'{key}=[{value}]')}" if "(" not in value else ""
     return f"{override.input_line} is a sweep of several values: {again}{as_list}"

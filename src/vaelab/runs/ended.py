@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
+from vaelab.commands import typed
 from vaelab.runs.directory import LAST
 
 ALL_EPOCHS = "epochs"
@@ -50,7 +51,7 @@ def ending_line(results: Mapping[str, dict], directory: Path) -> str | None:
 def going_on(results: Mapping[str, dict], directory: Path) -> str:
     """The command that trains on."""
     ckpt = shlex.quote(f"ckpt={directory / LAST}")
-    return f"python train.py {ckpt} {remedy(results['ended'], results['config'])}"
+    return f"{typed('train')} {ckpt} {remedy(results['ended'], results['config'])}"
 
 
 def _named(reason: str) -> str:
