@@ -110,10 +110,13 @@ def test_images_that_share_a_beta_are_computed_as_if_each_had_its_own(network, s
         torch.testing.assert_close(decoded[:, order], alone.decode(z[:, order]).mean)
 
 
-@pytest.mark.parametrize("objective", [ELBO(), ELBO(samples=3, kl="sampled"), IWAE(samples=3), IWAE(3, dreg=True)])
+@pytest.mark.parametrize(
+    "objective",
+    [ELBO(), ELBO(samples=3, kl="sampled"), IWAE(samples=3), IWAE(3, dreg=True), IWAE(3, gradient_samples=2)],
+)
 def test_the_loss_of_a_batch_has_the_beta_of_each_image(objective):
     model, betas = model_of(), torch.tensor([0.25, 4.0, 1.0, 0.7, 2.0])
-    inference = model.at(betas)(X, objective.samples)
+    inference = objective.infer(model.at(betas), X, betas)
     losses = objective(inference, betas)
     found = [objective(inference, float(beta))[index] for index, beta in enumerate(betas)]
     torch.testing.assert_close(losses, torch.stack(found))

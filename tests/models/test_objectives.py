@@ -1,17 +1,21 @@
 """Objectives against their formulas, against one another, and their gradients against exact ones."""
 
+import copy
 import math
+from functools import partial
 
 import pytest
 import torch
 from small_models import IMAGE, NETWORK, probabilistic_pca, vae
 
+from vaelab.models import objectives
 from vaelab.models.inference import Inference
 from vaelab.models.likelihoods import BernoulliLikelihood
-from vaelab.models.objectives import ELBO, IWAE, Capacity, Reconstruction, TotalCorrelation
+from vaelab.models.multirate import MultirateModel
+from vaelab.models.objectives import ELBO, IWAE, Capacity, Reconstruction, TotalCorrelation, _systematic
 from vaelab.models.posteriors import ChainPosterior, DiracPosterior, FlowPosterior, GaussianPosterior
 from vaelab.models.priors import FlowPrior, GaussianMixture, StandardNormal
-from vaelab.models.vae import LatentVariableModel
+from vaelab.models.vae import ConditionalModel, LatentVariableModel
 
 
 class Densities(Inference):
@@ -127,7 +131,7 @@ def posteriors() -> dict[str, torch.nn.Module]:
 def test_dreg_has_the_value_of_iwae_and_its_expected_gradient(posterior, beta):
     """Over many draws both estimate the same gradient; the difference is within its standard error."""
     torch.manual_seed(0)
-    model = LatentVariableModel(posterior, BernoulliLikelihood(NETWORK, 2), StandardNormal(2))
+    model = LatentVariableModel(copy.deepcopy(posterior), BernoulliLikelihood(NETWORK, 2), StandardNormal(2))
     for parameter in model.parameters():
         parameter.data *= 1.5
     x, rounds = torch.rand(1, *IMAGE).expand(400, *IMAGE), 25
@@ -172,6 +176,150 @@ def test_the_dreg_encoder_gradient_is_zero_at_the_exact_posterior(images):
         norms.append(float(torch.cat([p.grad.flatten() for p in model.posterior.parameters()]).norm()))
     assert norms[0] > 1.0
     assert norms[1] < 1e-9
+
+
+def models_of_drawn_samples() -> dict[str, torch.nn.Module]:
+    """At their labels, or at a β for each of three images."""
+    made = {
+        name: LatentVariableModel(posterior, BernoulliLikelihood(NETWORK, 2), StandardNormal(2))
+        for name, posterior in posteriors().items()
+    }
+    made["conditional"] = ConditionalModel(
+        GaussianPosterior(NETWORK, 2), partial(BernoulliLikelihood, NETWORK), StandardNormal(2), 2, 3, IMAGE
+    ).given(torch.tensor([0, 2, 1]))
+    pieces = vae(2)
+    made["multirate"] = MultirateModel(pieces.posterior, pieces.likelihood, pieces.prior)
+    return made
+
+
+@pytest.mark.parametrize("dreg", [False, True])
+@pytest.mark.parametrize("beta", [1.0, 0.4])
+@pytest.mark.parametrize("name", models_of_drawn_samples())
+def test_the_expected_gradient_of_drawn_samples_is_that_of_all(name, beta, dreg, monkeypatch):
+    """Exactly: the sum over the samples that can be drawn, with their probabilities. The loss is the same for each."""
+    model, x, samples = models_of_drawn_samples()[name].double(), torch.rand(3, *IMAGE, dtype=torch.float64), 5
+    if name == "multirate":
+        for parameter in model.parameters():  # its gates begin without a response to β
+            parameter.data += 0.3 * torch.randn_like(parameter)
+        beta = torch.tensor([0.3, 1.0, 2.0], dtype=torch.float64)
+        model = model.at(beta)
+    for parameter in model.parameters():
+        parameter.data *= 1.5
+
+    def gradient(loss: torch.Tensor) -> torch.Tensor:
+        model.zero_grad()
+        loss.sum().backward()
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+
+    torch.manual_seed(1)
+    whole = model(x, samples)
+    weights = (whole.log_px - beta * whole.log_ratio).detach().softmax(0)
+    bound = IWAE(samples)(whole, beta).detach()
+    metric = IWAE(samples).metrics(whole)["iwae"]
+    expected = gradient(IWAE(samples, dreg=dreg)(whole, beta))
+    objective = IWAE(samples, dreg=dreg, gradient_samples=1)
+    found = torch.zeros_like(expected)
+    for k in range(samples):
+        monkeypatch.setattr(objectives, "_systematic", lambda weights, count, k=k: torch.full((1, 3), k))
+        torch.manual_seed(1)
+        inference = objective.infer(model, x, beta)
+        loss = objective(inference, beta)
+        torch.testing.assert_close(loss.detach(), bound)
+        torch.testing.assert_close(objective.metrics(inference)["iwae"], metric)
+        found += gradient(weights[k] * loss)
+    torch.testing.assert_close(found, expected)
+    assert float(weights.max(0).values.min()) < 0.9  # no sample has all the weight
+    assert float(expected.norm()) > 0.01
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_samples_are_drawn_in_proportion_to_their_weights(count):
+    """Systematic resampling: sample k is drawn M w_k times, rounded up or down, and so often in the mean."""
+    torch.manual_seed(0)
+    weights = torch.tensor([0.0, 0.5, 0.05, 0.3, 0.15]).unsqueeze(1).expand(5, 4_000)
+    index = _systematic(weights, count)
+    assert index.shape == (count, 4_000)
+    drawn = torch.stack([(index == k).sum(0) for k in range(5)]).float()
+    expected = count * weights
+    assert ((drawn - expected).abs() < 1).all()
+    torch.testing.assert_close(drawn.mean(1), expected[:, 0], atol=0.04, rtol=0)
+    assert not drawn[0].any()
+
+
+def test_a_weight_that_rounding_leaves_below_one_draws_the_last_sample():
+    weights = torch.full((7, 3), 1 / 7 - 1e-3)
+    assert int(_systematic(weights, 50).max()) == 6
+
+
+def test_weights_in_bfloat16_keep_their_gradients_after_a_pass_without():
+    """Autocast keeps copies of weights; those of the pass without gradients must not serve the one with them."""
+    model, x, found = vae(), torch.rand(5, *IMAGE), []
+    for drawn in (None, 3):
+        torch.manual_seed(1)
+        model.zero_grad()
+        objective = IWAE(4, gradient_samples=drawn)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = objective(objective.infer(model, x, 1.0), 1.0).sum()
+        loss.backward()
+        found.append([float(parameter.grad.norm()) for parameter in model.parameters()])
+    assert all(norm > 0 for norm in found[0])
+    assert all(norm > 0 for norm in found[1])
+
+
+def test_a_training_begins_with_the_first_samples():
+    model, x = vae(), torch.rand(5, *IMAGE)
+    objective = IWAE(8, first_samples=2, first_part=0.5)
+    assert [len(objective.infer(model, x, 1.0, progress).z) for progress in (0.0, 0.49, 0.5, 1.0)] == [2, 2, 8, 8]
+    with torch.no_grad():
+        assert len(objective.infer(model, x, 1.0, 0.0).z) == 8
+    objective = IWAE(8, first_samples=2, gradient_samples=3)
+    assert type(objective.infer(model, x, 1.0, 0.0)) is Inference
+    assert objective.infer(model, x, 1.0, 0.9).log_px.shape == (8, 5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"gradient_samples": count} for count in (0, 5, 9)),
+        *({"first_samples": count} for count in (0, 5, 7)),
+        *({"first_part": share} for share in (-1, 1.5)),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(options):
+    with pytest.raises(ValueError, match=rf"loss\.{next(iter(options))}"):
+        IWAE(5, **options)
+
+
+def test_a_frozen_encoder_leaves_the_drawn_samples_without_its_gradient():
+    model, x = vae(), torch.rand(5, *IMAGE)
+    model.posterior.requires_grad_(False)
+    objective = IWAE(4, dreg=True, gradient_samples=2)
+    objective(objective.infer(model, x, 1.0), 1.0).sum().backward()
+    assert all(parameter.grad.any() for parameter in model.likelihood.parameters())
+    assert not any(parameter.grad is not None for parameter in model.posterior.parameters())
+
+
+def test_an_objective_with_its_own_infer_is_not_one_that_calls_the_model_alone():
+    class Mine(IWAE):
+        def infer(self, model, x, beta, progress=1.0):
+            return model(x, 2 * self.samples)
+
+    class Other(ELBO):
+        infer = Mine.infer
+
+    assert ELBO().infers_by_model
+    assert IWAE(5).infers_by_model
+    assert not any(piece.infers_by_model for piece in (Mine(5), Other(), IWAE(5, first_samples=2)))
+
+
+@pytest.mark.parametrize("options", [{"dreg": True}, {"gradient_samples": 2}])
+def test_gradients_by_latents_need_latents_that_are_not_discrete(options):
+    model = vae()
+    model.has_continuous_latents = False
+    IWAE(5).check(model)
+    name = next(iter(options))
+    with pytest.raises(ValueError, match=rf"loss\.{name}=\w+ differentiates by latents.*: leave it out"):
+        IWAE(5, **options).check(model)
 
 
 def test_more_samples_tighten_the_bound(images):

@@ -41,6 +41,18 @@ def test_beta_and_learning_rate_follow_the_step():
     assert by_step[15] == pytest.approx((4.0, 0.1 * module.lr(15, 16)))
 
 
+def test_the_objective_infers_at_the_progress_and_the_labels_of_the_step():
+    module = module_of("model=cvae", "loss=iwae", "loss.samples=6", "loss.first_samples=3", "loss.gradient_samples=2")
+    module.steps = 10
+    x, labels = torch.rand(4, 1, 28, 28), torch.tensor([0, 1, 2, 3])
+    found = [module.infer((x, labels), step)[0] for step in (0, 6, 7, 10)]
+    assert [len(inference.log_px) for inference in found] == [3, 3, 6, 6]
+    assert [len(inference.drawn.z) for inference in found] == [2, 2, 2, 2]
+    module.infer((x, labels), 10)[1].sum().backward()
+    assert bool(module.model.label_images.grad[:4].any())
+    assert not bool(module.model.label_images.grad[4:].any())
+
+
 def test_val_elbo_is_at_beta_one_while_the_loss_is_weighted():
     module = module_of("beta.weight=10")
     trainer = fit(module, small_data())

@@ -130,6 +130,8 @@ def test_what_cannot_be_stacked_is_refused(words, message):
         (("posterior=flow",), "posterior=gaussian"),
         (("data.binarize=dynamic",), "drawn"),
         (("loss=iwae", "loss.dreg=true"), "loss.dreg=true"),
+        (("loss=iwae", "loss.gradient_samples=2"), "IWAE.infer calls it in another way"),
+        (("loss=iwae", "loss.first_samples=2"), "leave out .* loss.first_samples"),
         (("model=pca", "network.hidden=[]"), "closed form"),
         (("optimizer=muon",), "optimizer=adam, adamw or adamax, got Muon"),
     ],

@@ -12,9 +12,8 @@ from torch.distributions import Distribution
 
 from vaelab.models.contracts import Model
 from vaelab.models.distributions import pairwise_log_prob
-from vaelab.models.inference import Inference, closed_form_kl
+from vaelab.models.inference import Inference, closed_form_kl, decoded_at_once
 
-CPU_CHUNK, GPU_CHUNK = 1_000, 20_000  # latents decoded at a time: the images of more do not fit in a CPU's cache
 WIDE = 1.75  # factor on every second sample of the prior: see _log_prior_proposal
 MARGIN = 3.0  # nats: see useful_prior_samples
 
@@ -75,7 +74,7 @@ def importance_weights(
         widen: half of the ``samples`` are farther from the mean of q by this factor, and the ELBO is that of the other
             half; 1: none are. Not together with ``prior_samples``, and only where q has an exact mean.
     """
-    chunk = chunk or (CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK)
+    chunk = chunk or decoded_at_once(x.device)
     wide = 0 if widen == 1 else samples // 2
     q = q or model.encode(x)
     proposals = _Proposals(model, x, q, model.prior_distribution(), samples - wide, prior_samples, bf16, wide, widen)

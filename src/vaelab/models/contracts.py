@@ -168,6 +168,8 @@ class Prior(Piece, ABC):
 class Objective(ABC):
     """A loss per image: a function of an `Inference`, β and the training's progress, without state.
 
+    ``infer`` makes the Inference: that of ``samples`` latent samples per image, unless an objective overrides it.
+
     **Attributes**
         samples: K, the latent samples per image that it needs.
         weighs_kl: the loss depends on β and the prior; else β is not reported.
@@ -188,10 +190,19 @@ class Objective(ABC):
         """The loss ``(B,)`` in nats per image.
 
         **Arguments**
-            inference: a batch with ``samples`` latent samples per image.
+            inference: a batch, from ``infer`` or from a call of the model with ``samples``.
             beta: the weight of the KL term at this step; ``(B,)`` only where ``weighs_whole_kl`` is set.
             progress: the share of the training that is done, from 0 to 1.
         """
+
+    @property
+    def infers_by_model(self) -> bool:
+        """Whether ``infer`` is no more than a call of the model, which stacked runs can make themselves."""
+        return type(self).infer is Objective.infer
+
+    def infer(self, model: "Model", x: Tensor, beta: float | Tensor, progress: float = 1.0) -> Inference:
+        """The `Inference` that the loss takes, of images ``x`` ``(B, C, H, W)`` and a ``model`` at ``beta``."""
+        return model(x, self.samples)
 
     def check(self, model: "Model") -> None:  # noqa: B027 (optional)
         """Raise an InputError where ``model`` lacks what the loss needs; called before the training."""

@@ -1,12 +1,20 @@
-"""The `Inference` of a batch: the only thing that models pass to objectives and evaluation."""
+"""The `Inference` of a batch: what objectives and the evaluation compute with."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
 from vaelab.models.distributions import factors
+
+CPU_CHUNK, GPU_CHUNK = 1_000, 20_000  # latents decoded at a time: the images of more do not fit in a CPU's cache
+
+
+def decoded_at_once(device: torch.device) -> int:
+    """How many latents are best decoded at a time where no gradients are needed."""
+    return CPU_CHUNK if device.type == "cpu" else GPU_CHUNK
 
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:

@@ -5,6 +5,7 @@ share of the batch.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,7 +14,8 @@ from vaelab.checks import flag, number, one_of, whole
 from vaelab.errors import InputError
 from vaelab.models.aggregate import decompose_kl
 from vaelab.models.contracts import Model, Objective
-from vaelab.models.inference import Inference
+from vaelab.models.inference import Inference, decoded_at_once
+from vaelab.models.vae import LatentVariableModel
 
 
 class _BoundObjective(Objective):
@@ -89,52 +91,152 @@ class Reconstruction(Objective):
         return -inference.log_px.mean(0)
 
 
+@dataclass
+class _PartOfSamples(Inference):
+    """K samples without gradients, and M of them with gradients, drawn with probabilities that are their weights.
+
+    ``log_px`` and ``log_ratio`` are those of the K samples. ``px`` is that of the M, as the other is not kept.
+
+    **Arguments**
+        drawn: the Inference of the M samples.
+        weights: of those, divided by the sum of all K weights ``(M, B)``.
+    """
+
+    drawn: Inference
+    weights: Tensor
+
+
 class IWAE(_BoundObjective):
     """The importance-weighted bound: log K - logsumexp_K(log p(x|z) - β (log q(z|x) - log p(z))).
 
-    With one sample it is the ELBO with a sampled KL term. With ``dreg``, the encoder's gradient is the doubly
-    reparameterised one, whose signal does not vanish as K grows; the loss is the same.
+    With one sample it is the ELBO with a sampled KL term. Its gradient is sum_k w_k d log w_k, where in front stand the
+    weights divided by their sum. With ``gradient_samples`` M it is the mean of d log w_k over M samples, drawn with
+    these probabilities: its expectation is the same, and only M samples per image are decoded with gradients. With
+    ``dreg``, the encoder's gradient is the doubly reparameterised one, whose signal does not vanish as K grows. The
+    loss is the same with both. With ``first_samples`` the training begins with a cheaper bound, and ends with that of
+    K samples.
 
     **References**
-        Importance Weighted Autoencoders (Burda et al., 2016).
+        Importance Weighted Autoencoders (Burda et al., 2016), whose section 3 draws one sample for the gradient.
         Doubly Reparameterized Gradient Estimators (Tucker et al., 2019), for ``dreg``.
 
     **Arguments**
         samples: K.
         dreg: whether the encoder gets the doubly reparameterised gradient.
+        gradient_samples: M, smaller than K; None: the gradient is that of all K samples. Where ``first_samples`` is
+            not larger, the first part takes all of those.
+        first_samples: the smaller K in the first part of the training; None: ``samples``, which validation and test
+            always take.
+        first_part: that part, a share of the training, where there are ``first_samples``.
+
+    **Raises**
+        InputError: ``gradient_samples`` or ``first_samples`` is not smaller than ``samples``, or a number is out of its
+            range.
     """
 
     criterion = "iwae"
     weighs_whole_kl = True
 
-    def __init__(self, samples: int = 5, dreg: bool = False) -> None:
+    def __init__(
+        self,
+        samples: int = 5,
+        dreg: bool = False,
+        gradient_samples: int | None = None,
+        first_samples: int | None = None,
+        first_part: float = 0.7,
+    ) -> None:
         self.samples = whole("loss.samples", samples)
         self.dreg = flag("loss.dreg", dreg)
+        self.gradient_samples = None if gradient_samples is None else whole("loss.gradient_samples", gradient_samples)
+        if self.gradient_samples and self.gradient_samples >= self.samples:
+            raise InputError(
+                f"loss.gradient_samples={self.gradient_samples} must be smaller than loss.samples={self.samples}: "
+                "leave it out, and the gradient is that of all samples"
+            )
+        self.first_samples = None if first_samples is None else whole("loss.first_samples", first_samples)
+        self.first_part = number("loss.first_part", first_part)
+        if self.first_samples and self.first_samples >= self.samples:
+            raise InputError(
+                f"loss.first_samples={self.first_samples} must be smaller than loss.samples={self.samples}: leave it "
+                "out, and all of the training is on the bound of that many samples"
+            )
+        if self.first_part > 1:
+            raise InputError(f"loss.first_part is a share of the training, from 0 to 1, got {first_part:g}")
         self.has_latent_gradients = self.dreg
+
+    @property
+    def infers_by_model(self) -> bool:
+        is_plain = self.gradient_samples is None and self.first_samples is None
+        return is_plain and type(self).infer is IWAE.infer
 
     def check(self, model: Model) -> None:
         super().check(model)
-        if self.dreg and not model.has_continuous_latents:
+        options = {"dreg": "true" if self.dreg else None, "gradient_samples": self.gradient_samples}
+        taken = [f"loss.{name}={value}" for name, value in options.items() if value is not None]
+        if taken and not model.has_continuous_latents:
+            raise InputError(f"{taken[0]} differentiates by latents, and those of a mixture are discrete: leave it out")
+        if self.gradient_samples and type(model).forward is not LatentVariableModel.forward:
             raise InputError(
-                "loss.dreg=true differentiates by latents, and those of a mixture are discrete: leave it out"
+                f"loss.gradient_samples={self.gradient_samples} encodes and decodes without calling "
+                f"{type(model).__name__}.forward: leave it out"
             )
+
+    def infer(self, model: Model, x: Tensor, beta: float | Tensor, progress: float = 1.0) -> Inference:
+        if not torch.is_grad_enabled():
+            return model(x, self.samples)
+        samples = self.first_samples if self.first_samples and progress < self.first_part else self.samples
+        if not self.gradient_samples or self.gradient_samples >= samples:
+            return model(x, samples)
+        q, p = model.encode(x), model.prior_distribution()
+        z = q.rsample((samples,))
+        with torch.no_grad():
+            parts = z.split(max(1, round(decoded_at_once(x.device) / len(x))))
+            log_px = torch.cat([model.decode(part).log_prob(x) for part in parts])
+            log_ratio = torch.cat([q.log_prob(part) - p.log_prob(part) for part in parts])
+            weights = (log_px - beta * log_ratio).softmax(0)
+            index = _systematic(weights, self.gradient_samples)
+        torch.clear_autocast_cache()  # up to torch 2.9 it keeps the copies of weights above, which have no gradient
+        drawn = z.gather(0, index.unsqueeze(-1).expand(*index.shape, z.shape[-1]))
+        part = Inference(x, drawn, q, p, model.decode(drawn))
+        found = _PartOfSamples(x, z, q, p, part.px, part, weights.gather(0, index))
+        found.log_px, found.log_ratio = log_px, log_ratio
+        return found
 
     def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         log_weights = inference.log_px - beta * inference.log_ratio
         bound = _log_mean_exp(log_weights)
-        if not (self.dreg and inference.z.requires_grad):
+        if isinstance(inference, _PartOfSamples):
+            part, weights = inference.drawn, inference.weights
+            shares = torch.full_like(weights, 1 / len(weights))
+        elif self.dreg and inference.z.requires_grad:
+            part, weights = inference, log_weights.detach().softmax(0)
+            shares = weights
+        else:
             return -bound
-        weights = log_weights.detach().softmax(0)
-        # E[w d log q/dφ] equals E[dw/dz dz/dφ]. So q's parameters are constant in the density, and the gradient with
-        # respect to z gets another factor: 1 - β + βw for weights exp(log p(x|z) - β log_ratio), which is w at β = 1.
-        z = inference.z
-        z.register_hook(lambda gradient: gradient * (1 - beta + beta * weights).unsqueeze(-1))
-        log_weights = inference.log_px - beta * (_log_qz_through_z(inference) - inference.log_pz)
-        surrogate = (weights * log_weights).sum(0)
+        log_qz = part.log_qz
+        if self.dreg and part.z.requires_grad:
+            # E[w d log q/dφ] equals E[dw/dz dz/dφ]. So q's parameters are constant in the density, and the gradient
+            # with respect to z gets another factor: for weights exp(log p(x|z) - β log_ratio) it is 1 - β + βw, which
+            # is w at β = 1.
+            part.z.register_hook(lambda gradient: gradient * (1 - beta + beta * weights).unsqueeze(-1))
+            log_qz = _log_qz_through_z(part)
+        surrogate = (shares * (part.log_px - beta * (log_qz - part.log_pz))).sum(0)
         return -(bound.detach() + surrogate - surrogate.detach())
 
     def metrics(self, inference: Inference) -> dict[str, Tensor]:
         return {"iwae": _log_mean_exp(inference.log_px - inference.log_ratio)}
+
+
+def _systematic(weights: Tensor, count: int) -> Tensor:
+    """The numbers ``(M, B)`` of M samples, drawn for each image with probabilities ``weights`` ``(K, B)``.
+
+    This is systematic resampling, by equidistant points with one random shift: sample k is drawn M w_k times, rounded
+    up or down.
+    """
+    shift = torch.rand(weights.shape[1], 1, device=weights.device)
+    points = (torch.arange(count, device=weights.device) + shift) / count
+    found = torch.searchsorted(weights.T.cumsum(1), points, right=True)
+    return found.clamp_max(len(weights) - 1).T
 
 
 def _log_mean_exp(log_weights: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ ADDED: Mapping[str, Mapping[str, object]] = {
     "vaelab.models.networks.ConvNet": _LAYERS,
     "vaelab.models.networks.MLP": _LAYERS,
     "vaelab.models.objectives.ELBO": {"kl": "closed"},
+    "vaelab.models.objectives.IWAE": {"gradient_samples": None, "first_samples": None, "first_part": 0.7},
     "vaelab.models.posteriors.ChainPosterior": {
         "first": "bottom", "sees_x": False, "context": 64, "clamp": None, **_LAYERS,
     },

@@ -51,6 +51,7 @@ def check_gradients(module: VAEModule, model: Model, batch: Batch) -> None:
     if model.is_solved:
         return
     with torch.enable_grad():
+        module.infer(batch, module.steps)  # what an objective first does later is to fail here, not hours from now
         loss = module.infer(batch, 0)[1].mean()
     if not loss.requires_grad:
         raise InputError(

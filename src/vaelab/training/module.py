@@ -104,8 +104,9 @@ class VAEModule(LightningModule):
         beta: float | Tensor = self.beta(step, self.steps)
         if self.beta.is_range and self.training:
             beta = self.beta.draw(len(x)).to(x.device)
-        inference = self.model.given(labels).at(beta)(x, self.objective.samples)
-        return inference, self.objective(inference, beta, step / self.steps)
+        progress = step / self.steps
+        inference = self.objective.infer(self.model.given(labels).at(beta), x, beta, progress)
+        return inference, self.objective(inference, beta, progress)
 
     def metrics(self, inference: Inference, loss: Tensor) -> dict[str, Tensor]:
         """The loss of each image ``(B,)``, and its metrics at β = 1."""

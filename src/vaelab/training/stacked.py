@@ -174,5 +174,10 @@ def _check(module: VAEModule, data: ImageDataModule) -> None:
         raise InputError(
             "stacked runs cannot take loss.dreg=true, which needs gradients with respect to the latents: leave it out"
         )
+    if not module.objective.infers_by_model:
+        raise InputError(
+            f"stacked runs call the model themselves, and {type(module.objective).__name__}.infer calls it in another "
+            "way: train one run at a time, or leave out loss.gradient_samples and loss.first_samples"
+        )
     if data.binarize == "dynamic":
         raise InputError("stacked runs need images that are drawn once: data.binarize=dynamic is not for them")
