@@ -131,18 +131,20 @@ def test_a_training_that_is_stopped_early_is_so_too_where_it_was_cut_off(monkeyp
         (("beta=linear", 'beta.warmup="10 epochs"'), 12),
         (("beta=cyclical", "beta.cycles=4", "beta.warmup=0.125"), 20),  # the last rise ends after 17.5 epochs
         (("beta=cosine", "beta.warmup=1.0"), 20),  # it never counts
+        (("loss=iwae", "loss.first_samples=2", "loss.first_part=0.5"), 12),
         (("model=ae",), 3),  # the distortion
         (("trainer.check_val_every_n_epoch=2",), 4),  # patience is in epochs, not in validations
         (("trainer.val_check_interval=0.5",), 2.5),
         (("+trainer.min_epochs=6",), 6),
     ],
 )
-def test_early_stopping_waits_for_the_schedule_of_beta_and_counts_epochs(command, tmp_path, words, epoch):
+def test_early_stopping_waits_for_the_schedules_and_counts_epochs(command, tmp_path, words, epoch):
     status, out, err = command(*STOPPED, *words)
     assert (status, err) == (0, "")
     assert results(tmp_path)["ended"]["epoch"] == epoch
     assert results(tmp_path)["ended"]["reason"] == ("epochs" if epoch == 20 else "early_stopping")
     assert ("waits until the schedule of beta ends" in out) == (words[0].startswith("beta="))
+    assert ("waits until the first part of the loss ends" in out) == ("loss=iwae" in words)
 
 
 def test_lightnings_own_early_stopping_by_target(command, tmp_path):

@@ -176,6 +176,7 @@ class Objective(ABC):
         weighs_whole_kl: the loss is distortion + β rate, or tends to it: its optimum for linear models is known.
         criterion: the validation metric that chooses the weights: ``elbo`` or a name from ``metrics`` (higher is
             better), or ``distortion``. None: the last weights.
+        first_part: the share of the training with another loss, whose end early stopping waits for.
         has_latent_gradients: the loss takes gradients with respect to z, which stacked runs do not support.
     """
 
@@ -183,6 +184,7 @@ class Objective(ABC):
     weighs_kl: bool = True
     weighs_whole_kl: bool = False
     criterion: str | None = "elbo"
+    first_part: float = 0.0
     has_latent_gradients: bool = False
 
     @abstractmethod

@@ -154,14 +154,15 @@ class IWAE(_BoundObjective):
                 "leave it out, and the gradient is that of all samples"
             )
         self.first_samples = None if first_samples is None else whole("loss.first_samples", first_samples)
-        self.first_part = number("loss.first_part", first_part)
         if self.first_samples and self.first_samples >= self.samples:
             raise InputError(
                 f"loss.first_samples={self.first_samples} must be smaller than loss.samples={self.samples}: leave it "
                 "out, and all of the training is on the bound of that many samples"
             )
-        if self.first_part > 1:
+        share = number("loss.first_part", first_part)
+        if share > 1:
             raise InputError(f"loss.first_part is a share of the training, from 0 to 1, got {first_part:g}")
+        self.first_part = share if self.first_samples else 0.0
         self.has_latent_gradients = self.dreg
 
     @property
@@ -274,6 +275,7 @@ class Capacity(_BoundObjective):
         self.warmup = number("loss.warmup", warmup)
         if self.warmup > 1:
             raise InputError(f"loss.warmup is a share of the training, from 0 to 1, got {warmup:g}")
+        self.first_part = self.warmup
 
     def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         target = self.capacity * (min(1.0, progress / self.warmup) if self.warmup else 1.0)

@@ -20,7 +20,8 @@ class EarlyStopping(LightningEarlyStopping):
     """Ends the training after ``patience`` epochs without a better validation.
 
     It watches the metric that chooses the weights, at β = 1 whatever β trains the model. Before the schedule of β has
-    ended, validations do not count. Its state is in the checkpoints, so a resumed run ends at the same step.
+    ended, and the first part of a loss that has one, validations do not count. Its state is in the checkpoints, so a
+    resumed run ends at the same step.
 
     **Arguments**
         criterion: the metric: ``elbo``, or ``distortion`` of a model without a bound.
@@ -48,15 +49,15 @@ class EarlyStopping(LightningEarlyStopping):
         super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find out when β stops changing and how often the validation takes place; stop a training that is over."""
+        """Find out from when validations count, and how many an epoch has; stop a training that is over."""
         module = as_vae_module(pl_module)
-        self.first_step = schedule_end(module.beta, module.steps)
+        of_loss = math.ceil(module.objective.first_part * module.steps)
+        self.first_step = max(of_loss, schedule_end(module.beta, module.steps))
         self.per_epoch = validations_per_epoch(trainer)
         self.patience = max(1, math.ceil(self.epochs * self.per_epoch))
         if self.first_step and not self.wait_count:
-            log.info(
-                f"early stopping waits until the schedule of beta ends, at step {self.first_step} of {module.steps}"
-            )
+            what = "the first part of the loss" if self.first_step == of_loss else "the schedule of beta"
+            log.info(f"early stopping waits until {what} ends, at step {self.first_step} of {module.steps}")
         if self.wait_count >= self.patience:  # it was cut off after its last epoch, and lacks its test
             trainer.should_stop = True
 
