@@ -12,7 +12,7 @@ PINS = {
     "paper/iwae_50": (202.6, 1.5, 1000),
     "paper/iwae_2layer_vae": (173.2, 2.0, 4000),
     "paper/iwae_2layer_5": (169.0, 2.8, 4000),
-    "paper/iwae_2layer_50": (208.9, 1.0, 1000),
+    "paper/iwae_2layer_50": (196.6, 0.9, 2000),
     "paper/vamp_standard": (167.1, 9.4, 4000),
     "paper/vamp_vamp": (171.1, 6.0, 4000),
     "paper/vamp_hvae": (134.2, 3.1, 4000),
