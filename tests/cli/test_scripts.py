@@ -11,6 +11,7 @@ import torch
 from conftest import ROOT
 from PIL import Image
 
+from vaelab.commands import COMMANDS
 from vaelab.evaluation.bounds import squared_error
 from vaelab.runs.load import load_run
 from vaelab.runs.results import read_results
@@ -109,7 +110,8 @@ def test_a_model_without_samples_of_the_prior_has_no_such_table(script, conditio
 def test_every_script_explains_itself(script, name):
     status, out, err = script(name, "--help")
     assert (status, err) == (0, "")
-    assert f"python scripts/{name}.py" in out
+    folder = f"{ROOT}/" if name in COMMANDS else ""  # as the script was started
+    assert f"python {folder}scripts/{name}.py" in out
 
 
 @pytest.mark.parametrize("file", ["train.py", "scripts/sample.py", "scripts/evaluate.py"])
