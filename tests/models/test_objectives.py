@@ -8,11 +8,12 @@ import pytest
 import torch
 from small_models import IMAGE, NETWORK, probabilistic_pca, vae
 
-from vaelab.models import objectives
+from vaelab.models import drawn_samples
+from vaelab.models.drawn_samples import systematic
 from vaelab.models.inference import Inference
 from vaelab.models.likelihoods import BernoulliLikelihood
 from vaelab.models.multirate import MultirateModel
-from vaelab.models.objectives import ELBO, IWAE, Capacity, Reconstruction, TotalCorrelation, _systematic
+from vaelab.models.objectives import ELBO, IWAE, Capacity, Reconstruction, TotalCorrelation
 from vaelab.models.posteriors import ChainPosterior, DiracPosterior, FlowPosterior, GaussianPosterior
 from vaelab.models.priors import FlowPrior, GaussianMixture, StandardNormal
 from vaelab.models.vae import ConditionalModel, LatentVariableModel
@@ -220,7 +221,7 @@ def test_the_expected_gradient_of_drawn_samples_is_that_of_all(name, beta, dreg,
     objective = IWAE(samples, dreg=dreg, gradient_samples=1)
     found = torch.zeros_like(expected)
     for k in range(samples):
-        monkeypatch.setattr(objectives, "_systematic", lambda weights, count, k=k: torch.full((1, 3), k))
+        monkeypatch.setattr(drawn_samples, "systematic", lambda weights, count, k=k: torch.full((1, 3), k))
         torch.manual_seed(1)
         inference = objective.infer(model, x, beta)
         loss = objective(inference, beta)
@@ -237,7 +238,7 @@ def test_samples_are_drawn_in_proportion_to_their_weights(count):
     """Systematic resampling: sample k is drawn M w_k times, rounded up or down, and so often in the mean."""
     torch.manual_seed(0)
     weights = torch.tensor([0.0, 0.5, 0.05, 0.3, 0.15]).unsqueeze(1).expand(5, 4_000)
-    index = _systematic(weights, count)
+    index = systematic(weights, count)
     assert index.shape == (count, 4_000)
     drawn = torch.stack([(index == k).sum(0) for k in range(5)]).float()
     expected = count * weights
@@ -248,7 +249,7 @@ def test_samples_are_drawn_in_proportion_to_their_weights(count):
 
 def test_a_weight_that_rounding_leaves_below_one_draws_the_last_sample():
     weights = torch.full((7, 3), 1 / 7 - 1e-3)
-    assert int(_systematic(weights, 50).max()) == 6
+    assert int(systematic(weights, 50).max()) == 6
 
 
 def test_weights_in_bfloat16_keep_their_gradients_after_a_pass_without():

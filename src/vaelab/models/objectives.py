@@ -5,7 +5,6 @@ share of the batch.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,7 +13,8 @@ from vaelab.checks import flag, number, one_of, whole
 from vaelab.errors import InputError
 from vaelab.models.aggregate import decompose_kl
 from vaelab.models.contracts import Model, Objective
-from vaelab.models.inference import Inference, decoded_at_once
+from vaelab.models.drawn_samples import PartOfSamples, draw_part
+from vaelab.models.inference import Inference
 from vaelab.models.vae import LatentVariableModel
 
 
@@ -89,21 +89,6 @@ class Reconstruction(Objective):
 
     def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         return -inference.log_px.mean(0)
-
-
-@dataclass
-class _PartOfSamples(Inference):
-    """K samples without gradients, and M of them with gradients, drawn with probabilities that are their weights.
-
-    ``log_px`` and ``log_ratio`` are those of the K samples. ``px`` is that of the M, as the other is not kept.
-
-    **Arguments**
-        drawn: the Inference of the M samples.
-        weights: of those, divided by the sum of all K weights ``(M, B)``.
-    """
-
-    drawn: Inference
-    weights: Tensor
 
 
 class IWAE(_BoundObjective):
@@ -188,25 +173,12 @@ class IWAE(_BoundObjective):
         samples = self.first_samples if self.first_samples and progress < self.first_part else self.samples
         if not self.gradient_samples or self.gradient_samples >= samples:
             return model(x, samples)
-        q, p = model.encode(x), model.prior_distribution()
-        z = q.rsample((samples,))
-        with torch.no_grad():
-            parts = z.split(max(1, round(decoded_at_once(x.device) / len(x))))
-            log_px = torch.cat([model.decode(part).log_prob(x) for part in parts])
-            log_ratio = torch.cat([q.log_prob(part) - p.log_prob(part) for part in parts])
-            weights = (log_px - beta * log_ratio).softmax(0)
-            index = _systematic(weights, self.gradient_samples)
-        torch.clear_autocast_cache()  # up to torch 2.9 it keeps the copies of weights above, which have no gradient
-        drawn = z.gather(0, index.unsqueeze(-1).expand(*index.shape, z.shape[-1]))
-        part = Inference(x, drawn, q, p, model.decode(drawn))
-        found = _PartOfSamples(x, z, q, p, part.px, part, weights.gather(0, index))
-        found.log_px, found.log_ratio = log_px, log_ratio
-        return found
+        return draw_part(model, x, beta, samples, self.gradient_samples)
 
     def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         log_weights = inference.log_px - beta * inference.log_ratio
         bound = _log_mean_exp(log_weights)
-        if isinstance(inference, _PartOfSamples):
+        if isinstance(inference, PartOfSamples):
             part, weights = inference.drawn, inference.weights
             shares = torch.full_like(weights, 1 / len(weights))
         elif self.dreg and inference.z.requires_grad:
@@ -226,18 +198,6 @@ class IWAE(_BoundObjective):
 
     def metrics(self, inference: Inference) -> dict[str, Tensor]:
         return {"iwae": _log_mean_exp(inference.log_px - inference.log_ratio)}
-
-
-def _systematic(weights: Tensor, count: int) -> Tensor:
-    """The numbers ``(M, B)`` of M samples, drawn for each image with probabilities ``weights`` ``(K, B)``.
-
-    This is systematic resampling, by equidistant points with one random shift: sample k is drawn M w_k times, rounded
-    up or down.
-    """
-    shift = torch.rand(weights.shape[1], 1, device=weights.device)
-    points = (torch.arange(count, device=weights.device) + shift) / count
-    found = torch.searchsorted(weights.T.cumsum(1), points, right=True)
-    return found.clamp_max(len(weights) - 1).T
 
 
 def _log_mean_exp(log_weights: Tensor) -> Tensor:
