@@ -60,6 +60,18 @@ def number(name: str, value: object, minimum: float = 0.0, *, above: bool = Fals
     return float(value)
 
 
+def share(name: str, value: object) -> float:
+    """``value`` as a share of the training.
+
+    **Raises**
+        InputError: it is no number from 0 to 1.
+    """
+    found = number(name, value)
+    if found > 1:
+        raise InputError(f"{name} is a share of the training, from 0 to 1, got {found:g}")
+    return found
+
+
 def flag(name: str, value: object) -> bool:
     """``value`` where it is a bool, else an InputError: a word such as "no" would count as true."""
     if not isinstance(value, bool):

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.checks import flag, number, one_of, whole
+from vaelab.checks import flag, number, one_of, share, whole
 from vaelab.errors import InputError
 from vaelab.models.aggregate import decompose_kl
 from vaelab.models.contracts import Model, Objective
@@ -132,23 +132,24 @@ class IWAE(_BoundObjective):
     ) -> None:
         self.samples = whole("loss.samples", samples)
         self.dreg = flag("loss.dreg", dreg)
-        self.gradient_samples = None if gradient_samples is None else whole("loss.gradient_samples", gradient_samples)
-        if self.gradient_samples and self.gradient_samples >= self.samples:
-            raise InputError(
-                f"loss.gradient_samples={self.gradient_samples} must be smaller than loss.samples={self.samples}: "
-                "leave it out, and the gradient is that of all samples"
-            )
-        self.first_samples = None if first_samples is None else whole("loss.first_samples", first_samples)
-        if self.first_samples and self.first_samples >= self.samples:
-            raise InputError(
-                f"loss.first_samples={self.first_samples} must be smaller than loss.samples={self.samples}: leave it "
-                "out, and all of the training is on the bound of that many samples"
-            )
-        share = number("loss.first_part", first_part)
-        if share > 1:
-            raise InputError(f"loss.first_part is a share of the training, from 0 to 1, got {first_part:g}")
-        self.first_part = share if self.first_samples else 0.0
+        self.gradient_samples = self._fewer("gradient_samples", gradient_samples, "the gradient is that of all samples")
+        self.first_samples = self._fewer(
+            "first_samples", first_samples, "all of the training is on the bound of that many samples"
+        )
+        first_part = share("loss.first_part", first_part)
+        self.first_part = first_part if self.first_samples else 0.0
         self.has_latent_gradients = self.dreg
+
+    def _fewer(self, name: str, value: object, without: str) -> int | None:
+        """The option ``name``, a number of samples below K, or None; ``without`` says what it then means."""
+        if value is None:
+            return None
+        count = whole(f"loss.{name}", value)
+        if count >= self.samples:
+            raise InputError(
+                f"loss.{name}={count} must be smaller than loss.samples={self.samples}: leave it out, and {without}"
+            )
+        return count
 
     @property
     def infers_by_model(self) -> bool:
@@ -157,10 +158,11 @@ class IWAE(_BoundObjective):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        options = {"dreg": "true" if self.dreg else None, "gradient_samples": self.gradient_samples}
-        taken = [f"loss.{name}={value}" for name, value in options.items() if value is not None]
-        if taken and not model.has_continuous_latents:
-            raise InputError(f"{taken[0]} differentiates by latents, and those of a mixture are discrete: leave it out")
+        if (self.dreg or self.gradient_samples) and not model.has_continuous_latents:
+            option = "dreg=true" if self.dreg else f"gradient_samples={self.gradient_samples}"
+            raise InputError(
+                f"loss.{option} differentiates by latents, and those of a mixture are discrete: leave it out"
+            )
         if self.gradient_samples and type(model).forward is not LatentVariableModel.forward:
             raise InputError(
                 f"loss.gradient_samples={self.gradient_samples} encodes and decodes without calling "
@@ -232,10 +234,7 @@ class Capacity(_BoundObjective):
     def __init__(self, capacity: float = 25.0, warmup: float = 0.5, samples: int = 1) -> None:
         self.samples = whole("loss.samples", samples)
         self.capacity = number("loss.capacity", capacity)
-        self.warmup = number("loss.warmup", warmup)
-        if self.warmup > 1:
-            raise InputError(f"loss.warmup is a share of the training, from 0 to 1, got {warmup:g}")
-        self.first_part = self.warmup
+        self.first_part = self.warmup = share("loss.warmup", warmup)
 
     def __call__(self, inference: Inference, beta: float | Tensor, progress: float = 1.0) -> Tensor:
         target = self.capacity * (min(1.0, progress / self.warmup) if self.warmup else 1.0)
