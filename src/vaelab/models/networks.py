@@ -28,6 +28,7 @@ class MLP(Network):
     **Arguments**
         image: the shape ``(C, H, W)``.
         hidden: widths from the image to the latents; the decoder has them in reverse order.
+        decoder_hidden: the decoder's own widths, from the latents to the image; None: those of ``hidden``.
         activation, gated, init: see `vaelab.models.layers.Style`.
         output: unused here; ``likelihood=squared_error`` reads it as the activation of an auto-encoder's pixels.
     """
@@ -40,9 +41,13 @@ class MLP(Network):
         gated: bool = False,
         init: str = "torch",
         output: str = "sigmoid",
+        decoder_hidden: Sequence[int] | None = None,
     ) -> None:
         self.image = list(image)
         self.hidden = check_widths("network.hidden", hidden)
+        self.decoder_hidden = (
+            self.hidden[::-1] if decoder_hidden is None else check_widths("network.decoder_hidden", decoder_hidden)
+        )
         self.style = Style(activation, gated, init)
         self.output = output
 
@@ -52,9 +57,9 @@ class MLP(Network):
         return self.style.initialised(nn.Sequential(nn.Flatten(-len(self.image)), mlp(widths, self.style)))
 
     def decoder(self, latent: int, channels: int) -> nn.Sequential:
-        """Mirrors the encoder: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
+        """Mirrors the encoder, unless it has widths of its own: ``(..., latent)`` -> ``(..., channels · C, H, W)``."""
         shape = (channels * self.image[0], *self.image[1:])
-        widths = [latent, *reversed(self.hidden), prod(shape)]
+        widths = [latent, *self.decoder_hidden, prod(shape)]
         return self.style.initialised(nn.Sequential(mlp(widths, self.style), nn.Unflatten(-1, shape)))
 
 

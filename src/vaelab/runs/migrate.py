@@ -61,7 +61,7 @@ ADDED: Mapping[str, Mapping[str, object]] = {
     "vaelab.models.likelihoods.GaussianLikelihood": _OUTPUT,
     "vaelab.models.likelihoods.LaplaceLikelihood": _OUTPUT,
     "vaelab.models.networks.ConvNet": _LAYERS,
-    "vaelab.models.networks.MLP": _LAYERS,
+    "vaelab.models.networks.MLP": {"decoder_hidden": None, **_LAYERS},
     "vaelab.models.objectives.ELBO": {"kl": "closed"},
     "vaelab.models.objectives.IWAE": {"gradient_samples": None, "first_samples": None, "first_part": 0.7},
     "vaelab.models.posteriors.ChainPosterior": {
