@@ -274,6 +274,15 @@ def test_the_recipes_of_papers_have_the_models_of_the_papers():
     assert module.model.posterior.layers == (40, 40)
     assert type(module.model.prior.top).__name__ == "VampPrior"
     assert len(module.model.prior.images()) == 500
+    networks = {"q(z2|x)": module.model.posterior.first, "p(x|z1, z2)": module.model.likelihood}
+    values = {  # of each gated layer one of the two matrices, and the last layer
+        name: [tuple(p.shape) for name, p in part.named_parameters() if "weight" in name and "gate" not in name]
+        for name, part in networks.items()
+    }
+    assert values == {
+        "q(z2|x)": [(300, 784), (300, 300), (80, 300)],
+        "p(x|z1, z2)": [(600, 80), (300, 600), (784, 300)],
+    }
     published = make_module(composed("experiment=paper/iwae_vae_as_published"))
     assert published.config["data"]["batch_size"] == 20
     optimizer = published.configure_optimizers().param_groups[0]

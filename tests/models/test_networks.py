@@ -12,6 +12,7 @@ from vaelab.models.networks import MLP, ConvNet, Doubling, FoldSamples, Halving,
 
 NETWORKS: dict[str, Callable[[tuple[int, int, int]], Network]] = {
     "mlp": lambda image: MLP(image, [16, 8]),
+    "mlp with another decoder": lambda image: MLP(image, [16, 8], decoder_hidden=[12, 20, 6]),
     "linear": lambda image: MLP(image, []),
     "conv": lambda image: ConvNet(image, channels=[8, 16], hidden=[32]),
     "conv without hidden": lambda image: ConvNet(image, channels=[8], hidden=[]),
@@ -174,6 +175,18 @@ def test_impossible_convolutions_are_refused(options, says):
 def test_widths_that_are_no_list_of_whole_numbers_are_refused(hidden):
     with pytest.raises(ValueError, match=r"network\.hidden"):
         MLP((1, 28, 28), hidden)
+    if hidden is not None:
+        with pytest.raises(ValueError, match=r"network\.decoder_hidden"):
+            MLP((1, 28, 28), [16], decoder_hidden=hidden)
+
+
+@pytest.mark.parametrize(("own", "widths"), [(None, [5, 8, 16, 784]), ([], [5, 784]), ([600, 300], [5, 600, 300, 784])])
+def test_the_decoder_has_the_widths_of_the_encoder_backwards_or_its_own(own, widths):
+    network = MLP((1, 28, 28), [16, 8], decoder_hidden=own)
+    built = {"encoder": network.encoder(5), "decoder": network.decoder(5, 1)}
+    linear = {name: [m for m in module.modules() if isinstance(m, nn.Linear)] for name, module in built.items()}
+    assert [linear["decoder"][0].in_features, *(m.out_features for m in linear["decoder"])] == widths
+    assert [linear["encoder"][0].in_features, *(m.out_features for m in linear["encoder"])] == [784, 16, 8, 5]
 
 
 def test_an_unknown_activation_is_refused():
