@@ -15,7 +15,7 @@ PINS = {
     "paper/iwae_2layer_50": (196.6, 0.9, 2000),
     "paper/vamp_standard": (167.1, 9.4, 4000),
     "paper/vamp_vamp": (171.1, 6.0, 4000),
-    "paper/vamp_hvae": (134.2, 3.1, 4000),
+    "paper/vamp_hvae": (130.1, 0.8, 4000),
     "paper/iwae_vae_as_published": (197.4, 2.2, 4000),
     "resnet_hvae": (105.7, 2.5, 4000),
 }
