@@ -105,6 +105,47 @@ def test_a_chains_density_is_the_product_of_its_parts(first_last):
     torch.testing.assert_close(chain.log_prob(z), parts)
 
 
+def linear_chain(weight: torch.Tensor, calls: list[torch.Tensor]) -> Chain:
+    """Five members of a batch; ``calls`` gets every a at which p(b|a) was computed."""
+    torch.manual_seed(0)
+
+    def second(a: torch.Tensor) -> Independent:
+        calls.append(a)
+        return diagonal_normal(weight * a, 0.5 + (weight * a).sigmoid())
+
+    return Chain(diagonal_normal(torch.randn(5, 2) * weight, torch.full((5, 2), 0.3)), second, 4)
+
+
+@pytest.mark.parametrize("draw", ["sample", "rsample"])
+def test_the_density_of_a_chains_own_sample_takes_no_second_pass_and_is_the_same(draw):
+    weight, calls = torch.tensor(1.5, requires_grad=True), []
+    chain = linear_chain(weight, calls)
+    z = getattr(chain, draw)((3,))
+    assert len(calls) == 1
+    with torch.no_grad():
+        again, calls_for_it = chain.log_prob(z), len(calls)
+        torch.testing.assert_close(again, chain.log_prob(z.clone()))
+    assert (calls_for_it, len(calls)) == (1, 2)
+    with_gradient, other = chain.log_prob(z), chain.log_prob(z.clone())
+    assert len(calls) == (4 if draw == "sample" else 3)  # what was drawn without gradients has none
+    gradients = [torch.autograd.grad(value.sum(), weight, retain_graph=True)[0] for value in (with_gradient, other)]
+    assert gradients[0] != 0
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_density_of_a_chains_sample_that_was_changed_is_that_of_its_values():
+    chain = linear_chain(torch.tensor(1.5), [])
+    z = chain.sample((3,))
+    before = chain.log_prob(z)
+    z[1] *= 2
+    torch.testing.assert_close(chain.log_prob(z), chain.log_prob(z.clone()))
+    assert (chain.log_prob(z)[1] != before[1]).all()
+    with torch.inference_mode():
+        z = chain.sample((3,))
+        z *= 2
+        torch.testing.assert_close(chain.log_prob(z), chain.log_prob(z.clone()))
+
+
 @pytest.mark.parametrize("first_last", [False, True])
 def test_a_chain_integrates_to_one_and_its_samples_have_the_moments_of_its_density(first_last):
     one = torch.ones(1, dtype=torch.float64)

@@ -22,6 +22,7 @@ from vaelab.evaluation.means import Mean
 from vaelab.evaluation.progress import Track, untracked
 from vaelab.models.aggregate import decompose_kl, marginal_name
 from vaelab.models.distributions import factors, pairwise_log_prob
+from vaelab.models.log_sums import log_sum_exp
 
 PAIRS = 4_000_000  # numbers in memory at a time: pairs of latent sample and image, times latents
 
@@ -99,12 +100,12 @@ def _log_aggregate(q: Distribution, z: Tensor, is_product: bool, track: Track) -
         if is_product:
             by_latent = factors(q).log_prob(z[chunk].unsqueeze(1))  # (M, N, D)
             pairs = by_latent.sum(-1)
-            log_product.append((by_latent.logsumexp(1) - math.log(count)).sum(-1))
+            log_product.append((log_sum_exp(by_latent, 1) - math.log(count)).sum(-1))
         else:
             pairs = pairwise_log_prob(q, z[chunk])
-        with_own.append(pairs.logsumexp(1) - math.log(count))
+        with_own.append(log_sum_exp(pairs, 1) - math.log(count))
         pairs[torch.arange(len(chunk)), chunk] = -math.inf
-        without_own.append(pairs.logsumexp(1) - math.log(count - 1))
+        without_own.append(log_sum_exp(pairs, 1) - math.log(count - 1))
     return torch.cat(with_own), torch.cat(without_own), torch.cat(log_product)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaelab.models.distributions import factors, is_product
+from vaelab.models.log_sums import log_sum_exp
 
 
 def decompose_kl(q: Distribution, p: Distribution, z: Tensor, population: int) -> dict[str, Tensor]:
@@ -45,8 +46,8 @@ def decompose_kl(q: Distribution, p: Distribution, z: Tensor, population: int) -
     joint, product = [], []
     for sample in z:  # one sample at a time, because all pairs take B times its memory
         pairs = factors(q).log_prob(sample.unsqueeze(1))  # (B, B, D): latents by row, image by column
-        joint.append((pairs.sum(-1) + log_weight).logsumexp(1))
-        product.append((pairs + log_weight.unsqueeze(-1)).logsumexp(1).sum(-1))
+        joint.append(log_sum_exp(pairs.sum(-1) + log_weight, 1))
+        product.append(log_sum_exp(pairs + log_weight.unsqueeze(-1), 1).sum(-1))
     log_qz, log_qz_product = torch.stack(joint), torch.stack(product)
     return {
         "mutual_information": q.log_prob(z) - log_qz,

@@ -21,10 +21,12 @@ from torch.distributions import (
     Normal,
     constraints,
 )
+from torch.nn.functional import linear
 from torch.quasirandom import SobolEngine
 
 from vaelab.errors import InputError
 from vaelab.models.continuous_bernoulli import ContinuousBernoulli
+from vaelab.models.log_sums import log_sum_exp
 
 Shape: TypeAlias = Size | list[int] | tuple[int, ...]
 
@@ -143,6 +145,7 @@ class Chain(Distribution):
         self.second = second
         self.first_last = first_last
         self.is_markov = is_markov
+        self._drawn: tuple[Tensor, int, Distribution] | None = None
         super().__init__(first.batch_shape, Size([length]), validate_args=False)
 
     def split(self, value: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,16 +188,34 @@ class Chain(Distribution):
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         first = self.first.rsample(sample_shape)
-        return self.joined(first, self.second(first).rsample())
+        second = self.second(first)
+        return self._remembered(self.joined(first, second.rsample()), second)
 
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         with torch.no_grad():
             first = self.first.sample(sample_shape)
-            return self.joined(first, self.second(first).sample())
+            second = self.second(first)
+            return self._remembered(self.joined(first, second.sample()), second)
+
+    def _remembered(self, value: Tensor, second: Distribution) -> Tensor:
+        """``value``, of which `log_prob` needs p(b|a) again. An inference tensor does not say if it was changed."""
+        self._drawn = None if value.is_inference() else (value, value._version, second)
+        return value
 
     def log_prob(self, value: Tensor) -> Tensor:
         first, second = self.split(value)
-        return self.first.log_prob(first) + self.second(first).log_prob(second)
+        return self.first.log_prob(first) + self._second_at(value, first).log_prob(second)
+
+    def _second_at(self, value: Tensor, first: Tensor) -> Distribution:
+        """p(b|a) at the a of ``value``: that of the last sample where it is this, which saves a pass of its network.
+
+        Not where the sample was changed in place, nor where it was drawn without gradients and they are needed now.
+        """
+        if self._drawn is not None:
+            drawn, version, second = self._drawn
+            if value is drawn and value._version == version and (drawn.requires_grad or not torch.is_grad_enabled()):
+                return second
+        return self.second(first)
 
 
 def _even_noise(length: int) -> Tensor:
@@ -221,7 +242,7 @@ class Mixture(MixtureSameFamily):
 
     def log_prob(self, value: Tensor) -> Tensor:
         log_weights = torch.log_softmax(self.mixture_distribution.logits, -1)
-        return (pairwise_log_prob(self.component_distribution, value) + log_weights).logsumexp(-1)
+        return log_sum_exp(pairwise_log_prob(self.component_distribution, value) + log_weights, -1)
 
 
 def pairwise_log_prob(components: Distribution, value: Tensor) -> Tensor:
@@ -260,10 +281,10 @@ def _pairs_of_continuous(value: Tensor, logits: Tensor) -> Tensor:
 
 
 def _pairs_of_normals(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """log N(x; m, s²) for all pairs; float64, because it is a difference of large numbers."""
+    """log N(x; m, s²) = (x², x) · (-1/(2 s²), m/s²) + c for all pairs; float64, as a difference of large numbers."""
     x, loc, scale = value.double(), loc.double(), scale.double()
     precision = scale**-2
     constant = (loc**2 * precision).sum(-1) + 2 * scale.log().sum(-1) + loc.shape[1] * math.log(2 * math.pi)
     with torch.autocast(value.device.type, enabled=False):
-        quadratic = x**2 @ precision.T - 2 * x @ (loc * precision).T
-    return (-0.5 * (quadratic + constant)).to(value.dtype)
+        statistics, natural = torch.cat([x**2, x], -1), torch.cat([-0.5 * precision, loc * precision], -1)
+        return linear(statistics, natural, -0.5 * constant).to(value.dtype)
