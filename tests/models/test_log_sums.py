@@ -30,6 +30,12 @@ def test_terms_without_mass_are_torchs_too():
     assert log_sum_exp(torch.tensor([math.nan, 2.0]), 0).isnan()
 
 
+def test_the_gradient_is_whole_where_the_limit_rounds_to_the_largest_term():
+    terms = torch.tensor([-2e9, -4e9], requires_grad=True)
+    (gradient,) = torch.autograd.grad(log_sum_exp(terms, 0), terms)
+    assert gradient.tolist() == [1, 0]
+
+
 def test_a_million_negligible_terms_do_not_change_the_sum():
     terms = torch.full((1_000_001,), -1e4, dtype=torch.float64)
     terms[0] = 3.0

@@ -25,6 +25,7 @@ def test_a_network_of_version_0_1_becomes_an_object():
                 "_target_": "vaelab.models.networks.MLP",
                 "image": [1, 28, 28],
                 "hidden": [400],
+                "decoder_hidden": None,
                 "gated": False,
                 "init": "torch",
             },
@@ -69,7 +70,8 @@ def test_an_old_run_and_a_users_yaml_have_the_values_of_options_that_came_later(
     ):
         config = composed(*words)
         old = without(config, {"gated", "init", "output_bias", "clamp", "eps", "kl", "start", "top", "first", "sees_x",
-                               "context", "gradient_samples", "first_samples", "first_part"})  # fmt: skip
+                               "context", "gradient_samples", "first_samples", "first_part",
+                               "decoder_hidden"})  # fmt: skip
         assert old != config
         assert migrate(old) == config
     asked = composed("network.init=he", "loss.kl=sampled", "optimizer.eps=0.1")

@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from vaelab.models.contracts import Model
 from vaelab.models.distributions import pairwise_log_prob
 from vaelab.models.inference import Inference, closed_form_kl, decoded_at_once
-from vaelab.models.log_sums import exp_above, log_sum_exp
+from vaelab.models.log_sums import NEGLIGIBLE, log_sum_exp
 
 WIDE = 1.75  # factor on every second sample of the prior: see _log_prior_proposal
 MARGIN = 3.0  # nats: see useful_prior_samples
@@ -225,7 +225,8 @@ def log_likelihood(log_weights: Tensor, shared: int = 0) -> tuple[Tensor, Tensor
         shared: see `variance_of_mean`.
     """
     estimate = log_sum_exp(log_weights, 0) - math.log(len(log_weights))
-    return estimate, variance_of_mean(exp_above(log_weights, estimate), shared)  # of w / mean w, whose mean is 1
+    relative = torch.exp((log_weights - estimate).clamp(min=-NEGLIGIBLE))  # w / mean w, whose mean is 1
+    return estimate, variance_of_mean(relative, shared)
 
 
 def variance_of_mean(terms: Tensor, shared: int = 0) -> Tensor:
@@ -246,5 +247,4 @@ def variance_of_mean(terms: Tensor, shared: int = 0) -> Tensor:
 
 def effective_samples(log_weights: Tensor) -> Tensor:
     """(sum w)² / sum w² ``(B,)`` of log weights ``(K, B)``: how many of them the estimate rests on, from 1 to K."""
-    relative = exp_above(log_weights, log_weights.amax(0))
-    return relative.sum(0).square() / relative.square().sum(0)
+    return 1 / log_weights.softmax(0).square().sum(0)

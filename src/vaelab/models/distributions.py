@@ -198,8 +198,13 @@ class Chain(Distribution):
             return self._remembered(self.joined(first, second.sample()), second)
 
     def _remembered(self, value: Tensor, second: Distribution) -> Tensor:
-        """``value``, of which `log_prob` needs p(b|a) again. An inference tensor does not say if it was changed."""
-        self._drawn = None if value.is_inference() else (value, value._version, second)
+        """``value``, of which `log_prob` needs p(b|a) again.
+
+        Not with gradients: the density's must reach ``value``, and p(b|a) was computed before it. Nor of an inference
+        tensor, which does not say whether it was changed in place.
+        """
+        is_kept = not (value.requires_grad or value.is_inference())
+        self._drawn = (value, value._version, second) if is_kept else None
         return value
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -207,13 +212,13 @@ class Chain(Distribution):
         return self.first.log_prob(first) + self._second_at(value, first).log_prob(second)
 
     def _second_at(self, value: Tensor, first: Tensor) -> Distribution:
-        """p(b|a) at the a of ``value``: that of the last sample where it is this, which saves a pass of its network.
+        """p(b|a) at the a of ``value``: without gradients that of the last sample, where ``value`` is this.
 
-        Not where the sample was changed in place, nor where it was drawn without gradients and they are needed now.
+        That saves a pass of the network. Changes in place are seen, but for those by ``value.data`` or NumPy.
         """
-        if self._drawn is not None:
+        if self._drawn is not None and not torch.is_grad_enabled():
             drawn, version, second = self._drawn
-            if value is drawn and value._version == version and (drawn.requires_grad or not torch.is_grad_enabled()):
+            if value is drawn and value._version == version:
                 return second
         return self.second(first)
 
