@@ -105,11 +105,7 @@ def test_a_bug_in_a_piece_is_a_traceback_in_the_middle_of_the_training(command, 
 
 
 def test_a_bug_in_a_constructor_names_the_place_of_the_piece(command, tmp_path, mine):
-    mine(
-        "class Network(MLP):\n"
-        "    def __init__(self, image, **options):\n"
-        "        self.size = image[3]\n"
-    )
+    mine("class Network(MLP):\n    def __init__(self, image, **options):\n        self.size = image[3]\n")
     status, _, err = command(*MINE)
     assert status == 1
     assert err.count("Traceback (most recent call last)") == 1

@@ -8,10 +8,13 @@ import pytest
 METRICS = "elbo/train,epoch,step\n-200.0,0.5,10\n-150.0,1.0,20\n-120.0,1.5,30\n-110.0,2.0,40\n"
 
 
-def write_run(directory: Path, nll: float, seed: int = 0, recipe: str = "paper/iwae_vae", samples: int = 5_000) -> Path:
+def write_run(
+    directory: Path, nll: float, seed: int = 0, recipe: str = "paper/iwae_vae", samples: int = 5_000, typed: str = ""
+) -> Path:
     directory.mkdir()
     results = {
         "status": "completed", "choices": {"experiment": recipe}, "seed": seed, "epochs": 2,
+        "overrides": [f"experiment={recipe}", f"name=run{seed}", f"seed={seed}", *typed.split()],
         "time": {"fit_s": 10.0, "epoch_s": 60.0},
         "device": "cpu: a machine", "config": {},
         "evaluation": {"likelihood": {"nll": nll, "nll_samples": samples, "nll_prior_samples": 0},
@@ -20,6 +23,17 @@ def write_run(directory: Path, nll: float, seed: int = 0, recipe: str = "paper/i
     (directory / "results.json").write_text(json.dumps(results))
     (directory / "metrics.csv").write_text(METRICS)
     return directory
+
+
+def test_runs_with_another_option_are_no_seeds_of_the_recipe(script, tmp_path):
+    plain = write_run(tmp_path / "plain", 86.5)
+    other = write_run(tmp_path / "other", 87.5, typed="latent=20")
+    status, out, err = script("papers", other, plain, "--curves", tmp_path / "curves")
+    assert (status, err) == (0, "")
+    rows = [line.split(" | ")[::2] for line in out.splitlines() if line.startswith("| `")]
+    assert [row[:2] for row in rows] == [["| `iwae_vae latent=20`", "87.50"], ["| `iwae_vae`", "86.50"]]
+    names = sorted(path.name for path in (tmp_path / "curves").iterdir())
+    assert names == ["iwae_vae,latent=20-seed0.csv", "iwae_vae-seed0.csv"]
 
 
 def cells(out: str) -> list[str]:
