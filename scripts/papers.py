@@ -29,7 +29,7 @@ from vaelab.runs.results import METRICS, read_results
 
 K, TOLERANCE = 5_000, 0.1  # samples, and nats above the published number
 RECIPE = "paper/"
-PLAIN = frozenset({"experiment", "name", "seed", "accelerator", "data.root"})  # options that change no row of the table
+PLAIN = frozenset({"experiment", "name", "seed", "accelerator", "data.root", "ckpt"})  # options that change no row
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Reproduced:
     @property
     def setting(self) -> str:
         """The recipe and the options that were typed beside it, such as ``iwae_vae epochs=150``."""
-        words = [word for word in self.results.get("overrides", []) if word.partition("=")[0] not in PLAIN]
+        words = [word for word in self.results.get("overrides", []) if word.lstrip("+").partition("=")[0] not in PLAIN]
         return " ".join([self.recipe, *sorted(words)])
 
     @property
@@ -106,7 +106,7 @@ class Reproduced:
         """The training ELBO at the end of every epoch, as a CSV file in ``folder``."""
         table = pd.read_csv(self.directory / METRICS).dropna(subset=["elbo/train"])
         curve = table.groupby(table["epoch"].map(math.ceil))["elbo/train"].last()
-        path = folder / f"{self.setting.replace(' ', ',')}-seed{self.results['seed']}.csv"
+        path = folder / f"{self.setting.replace(' ', ',').replace('/', '_')}-seed{self.results['seed']}.csv"
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, part.open("w", newline="") as file:
             writer = csv.writer(file)

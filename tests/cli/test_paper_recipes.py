@@ -9,7 +9,7 @@ from vaelab.runs.results import read_results
 PINS = {
     "paper/iwae_vae": (168.7, 3.1, 4000),
     "paper/iwae_5": (166.9, 2.6, 4000),
-    "paper/iwae_50": (166.9, 2.6, 4000),
+    "paper/iwae_50": (166.9, 2.6, 4000),  # as iwae_5: k = 5 in two of the three epochs
     "paper/iwae_2layer_vae": (173.2, 2.0, 4000),
     "paper/iwae_2layer_5": (169.0, 2.8, 4000),
     "paper/iwae_2layer_50": (196.6, 0.9, 2000),

@@ -27,13 +27,13 @@ def write_run(
 
 def test_runs_with_another_option_are_no_seeds_of_the_recipe(script, tmp_path):
     plain = write_run(tmp_path / "plain", 86.5)
-    other = write_run(tmp_path / "other", 87.5, typed="latent=20")
+    other = write_run(tmp_path / "other", 87.5, typed="latent=20 ++ckpt=a/last.ckpt +x=a/b")
     status, out, err = script("papers", other, plain, "--curves", tmp_path / "curves")
     assert (status, err) == (0, "")
     rows = [line.split(" | ")[::2] for line in out.splitlines() if line.startswith("| `")]
-    assert [row[:2] for row in rows] == [["| `iwae_vae latent=20`", "87.50"], ["| `iwae_vae`", "86.50"]]
+    assert [row[:2] for row in rows] == [["| `iwae_vae +x=a/b latent=20`", "87.50"], ["| `iwae_vae`", "86.50"]]
     names = sorted(path.name for path in (tmp_path / "curves").iterdir())
-    assert names == ["iwae_vae,latent=20-seed0.csv", "iwae_vae-seed0.csv"]
+    assert names == ["iwae_vae,+x=a_b,latent=20-seed0.csv", "iwae_vae-seed0.csv"]
 
 
 def cells(out: str) -> list[str]:
