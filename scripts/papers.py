@@ -25,11 +25,13 @@ import pandas as pd
 from vaelab.cli import tools
 from vaelab.errors import InputError
 from vaelab.files import replacing
+from vaelab.runs.options import NOT_TRAINING, is_among
 from vaelab.runs.results import METRICS, read_results
+from vaelab.sweeps.names import directory_name
 
 K, TOLERANCE = 5_000, 0.1  # samples, and nats above the published number
 RECIPE = "paper/"
-PLAIN = frozenset({"experiment", "name", "seed", "accelerator", "data.root", "ckpt"})  # options that change no row
+SAME_ROW = (*NOT_TRAINING, "experiment", "seed", "accelerator")  # options in which runs of one row may differ
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,15 @@ class Reproduced:
         return cls(recipe.removeprefix(RECIPE), directory, results)
 
     @property
+    def changes(self) -> list[str]:
+        """The options that were typed beside the recipe and change the training, such as ``epochs=150``."""
+        words = self.results.get("overrides", [])
+        return sorted(word for word in words if not is_among(word.lstrip("+~").partition("=")[0], SAME_ROW))
+
+    @property
     def setting(self) -> str:
-        """The recipe and the options that were typed beside it, such as ``iwae_vae epochs=150``."""
-        words = [word for word in self.results.get("overrides", []) if word.lstrip("+").partition("=")[0] not in PLAIN]
-        return " ".join([self.recipe, *sorted(words)])
+        """The recipe and its changes, such as ``iwae_vae epochs=150``."""
+        return " ".join([self.recipe, *self.changes])
 
     @property
     def nll(self) -> float:
@@ -106,7 +113,8 @@ class Reproduced:
         """The training ELBO at the end of every epoch, as a CSV file in ``folder``."""
         table = pd.read_csv(self.directory / METRICS).dropna(subset=["elbo/train"])
         curve = table.groupby(table["epoch"].map(math.ceil))["elbo/train"].last()
-        path = folder / f"{self.setting.replace(' ', ',').replace('/', '_')}-seed{self.results['seed']}.csv"
+        changes = [directory_name(self.changes)] if self.changes else []
+        path = folder / f"{','.join([self.recipe, *changes])}-seed{self.results['seed']}.csv"
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, part.open("w", newline="") as file:
             writer = csv.writer(file)

@@ -33,7 +33,7 @@ def test_runs_with_another_option_are_no_seeds_of_the_recipe(script, tmp_path):
     rows = [line.split(" | ")[::2] for line in out.splitlines() if line.startswith("| `")]
     assert [row[:2] for row in rows] == [["| `iwae_vae +x=a/b latent=20`", "87.50"], ["| `iwae_vae`", "86.50"]]
     names = sorted(path.name for path in (tmp_path / "curves").iterdir())
-    assert names == ["iwae_vae,+x=a_b,latent=20-seed0.csv", "iwae_vae-seed0.csv"]
+    assert names == ["iwae_vae,+x=a_b,latent=20~d631b54f15be-seed0.csv", "iwae_vae-seed0.csv"]
 
 
 def cells(out: str) -> list[str]:

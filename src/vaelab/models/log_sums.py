@@ -14,6 +14,5 @@ def log_sum_exp(terms: Tensor, dim: int) -> Tensor:
     which changes neither the sum nor its gradient by more than the rounding error.
     """
     floor = terms.detach().amax(dim, keepdim=True) - NEGLIGIBLE
-    return torch.where(terms < floor, floor, terms).logsumexp(
-        dim
-    )  # clamp would split the gradient where they are equal
+    limited = torch.where(terms < floor, floor, terms)  # clamp would split the gradient where they are equal
+    return limited.logsumexp(dim)
